@@ -1,0 +1,115 @@
+# exercise(): the one way to declare an exercise. Everything else follows from it.
+#
+#   exercise(01-spawn-workers [LENSES plain asan ...] [TIME_LIMIT seconds] [LIBRARIES targets...])
+#
+# Called in chapters/<chapter>/CMakeLists.txt. LENSES says how the exercise is graded (default: plain asan).
+# TIME_LIMIT is the watchdog of one test in seconds (default: 20). LIBRARIES are what the learner's file may use.
+#
+# For each lens it makes the program of the learner's file, `<slug>.<lens>`, and the programs of the solutions:
+#   <slug>.stub.<lens>, <slug>.reference.<lens>, <slug>.right.<technique>.<lens>, <slug>.wrong.<mistake>.<lens>
+# A wrong answer is built for the lens alone that its `caught:` line names. All of them are one test source compiled
+# with another file behind `#include <spawn_workers.hpp>`. Each solution is a test of CTest with the lens as its label.
+
+set_property(GLOBAL PROPERTY INTERLEAVE_MANIFEST "")
+
+# One test program: the exercise's test compiled around one solution.
+function(add_test_program target lens slug test_source solution libraries)
+  set(output "${CMAKE_BINARY_DIR}/programs/${slug}/${target}")
+  get_filename_component(solution_name "${solution}" NAME)
+  string(REPLACE "-" "_" expected_name "${slug}.hpp")
+  if(solution_name STREQUAL expected_name)
+    get_filename_component(include_directory "${solution}" DIRECTORY)
+  else()
+    # The test asks for <slug.hpp>; this file of that name hands on to the solution.
+    set(include_directory "${CMAKE_BINARY_DIR}/solutions/${target}")
+    file(CONFIGURE OUTPUT "${include_directory}/${expected_name}" CONTENT "#include \"${solution}\"\n" @ONLY)
+  endif()
+
+  add_executable(${target} EXCLUDE_FROM_ALL "${test_source}")
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/programs/${slug}")
+  target_include_directories(${target} PRIVATE "${include_directory}")
+  target_link_libraries(${target} PRIVATE exercise_${lens} warnings ${libraries})
+  target_precompile_headers(${target} REUSE_FROM exercise_${lens})
+endfunction()
+
+# A solution of the workbook's own: a program that must not warn, and a test of CTest that the grader's verdict on it
+# is what it should be.
+function(add_gallery_program target lens slug id test_source solution libraries)
+  add_test_program(${target} ${lens} ${slug} "${test_source}" "${solution}" "${libraries}")
+  target_compile_options(${target} PRIVATE -Werror)
+  add_dependencies(${lens} ${target})
+  file(RELATIVE_PATH name "${PROJECT_SOURCE_DIR}/solutions" "${solution}")
+  add_test(NAME "${name} (${lens})" COMMAND learn prove --no-build --lens ${lens} "${solution}")
+  set_tests_properties("${name} (${lens})" PROPERTIES LABELS ${lens} TIMEOUT 300)
+endfunction()
+
+function(exercise directory)
+  cmake_parse_arguments(PARSE_ARGV 1 EXERCISE "" "TIME_LIMIT" "LENSES;LIBRARIES")
+  if(EXERCISE_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "exercise(${directory}): unknown: ${EXERCISE_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT EXERCISE_LENSES)
+    set(EXERCISE_LENSES plain asan)
+  endif()
+  if(NOT EXERCISE_TIME_LIMIT)
+    set(EXERCISE_TIME_LIMIT 20)
+  endif()
+
+  get_filename_component(chapter "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
+  if(NOT directory MATCHES "^0*([1-9][0-9]*)-(.+)$")
+    message(FATAL_ERROR "exercise(${directory}): the folder's name must be <number>-<slug>")
+  endif()
+  set(number "${CMAKE_MATCH_1}")
+  set(slug "${CMAKE_MATCH_2}")
+  string(REGEX REPLACE "^0*([1-9][0-9]*)-.*$" "\\1" chapter_number "${chapter}")
+  set(id "${chapter_number}.${number}")
+  string(REPLACE "-" "_" base "${slug}")
+
+  set(folder "${CMAKE_CURRENT_SOURCE_DIR}/${directory}")
+  set(solutions "${PROJECT_SOURCE_DIR}/solutions/${chapter}/${directory}")
+  set(test_source "${folder}/${base}_test.cpp")
+
+  # Files that come and go change the set of targets.
+  file(GLOB right CONFIGURE_DEPENDS "${solutions}/right/*.hpp")
+  file(GLOB wrong CONFIGURE_DEPENDS "${solutions}/wrong/*.hpp")
+
+  foreach(lens IN LISTS EXERCISE_LENSES)
+    add_test_program(${slug}.${lens} ${lens} ${slug} "${test_source}" "${folder}/${base}.hpp" "${EXERCISE_LIBRARIES}")
+    add_gallery_program(${slug}.stub.${lens} ${lens} ${slug} ${id} "${test_source}" "${solutions}/stub.hpp" "${EXERCISE_LIBRARIES}")
+    add_gallery_program(${slug}.reference.${lens} ${lens} ${slug} ${id} "${test_source}" "${solutions}/${base}.hpp" "${EXERCISE_LIBRARIES}")
+    foreach(solution IN LISTS right)
+      get_filename_component(name "${solution}" NAME_WE)
+      add_gallery_program(${slug}.right.${name}.${lens} ${lens} ${slug} ${id} "${test_source}" "${solution}" "${EXERCISE_LIBRARIES}")
+    endforeach()
+  endforeach()
+  foreach(solution IN LISTS wrong)
+    get_filename_component(name "${solution}" NAME_WE)
+    # "// caught: <lens>, <Suite.Test>, <kind of failure>"
+    file(STRINGS "${solution}" caught REGEX "^// caught: " LIMIT_COUNT 1)
+    string(REGEX REPLACE "^// caught: ([a-z]+),.*$" "\\1" lens "${caught}")
+    if(NOT lens IN_LIST EXERCISE_LENSES)
+      message(FATAL_ERROR "${solution}: needs a line '// caught: <lens>, <Suite.Test>, <kind>' with one of: ${EXERCISE_LENSES}")
+    endif()
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${solution}")
+    add_gallery_program(${slug}.wrong.${name}.${lens} ${lens} ${slug} ${id} "${test_source}" "${solution}" "${EXERCISE_LIBRARIES}")
+  endforeach()
+
+  list(JOIN EXERCISE_LENSES "\", \"" lenses)
+  set(entry "{\"id\": \"${id}\", \"slug\": \"${slug}\", \"folder\": \"chapters/${chapter}/${directory}\", \"solutions\": \"solutions/${chapter}/${directory}\", \"lenses\": [\"${lenses}\"], \"time_limit\": ${EXERCISE_TIME_LIMIT}}")
+  set_property(GLOBAL APPEND PROPERTY INTERLEAVE_MANIFEST "${entry}")
+endfunction()
+
+# What the tool reads: every exercise in the order of its declaration.
+function(write_manifest)
+  get_property(entries GLOBAL PROPERTY INTERLEAVE_MANIFEST)
+  list(JOIN entries ",\n    " entries)
+  file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/manifest.json" @ONLY CONTENT
+"{
+  \"source\": \"${PROJECT_SOURCE_DIR}\",
+  \"compiler\": \"${CMAKE_CXX_COMPILER}\",
+  \"exercises\": [
+    ${entries}
+  ]
+}
+")
+endfunction()

@@ -1,0 +1,30 @@
+# A lens is a way to look at a solution: how it is compiled and linked. This file is the only one that knows the flags.
+#
+# For each lens L there are:
+#   lens_L       interface library: the flags
+#   exercise_L   the test support (harness/exercise) built with them; test programs link it and reuse its
+#                precompiled header
+#   L            builds every program of the lens (what the build preset L names)
+
+set(INTERLEAVE_LENSES plain tsan asan bench)
+set(INTERLEAVE_LENS_LINES "")
+
+add_library(warnings INTERFACE)
+target_compile_options(warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor)
+
+# The sanitizer runtimes are linked statically by Clang, so a program starts without searching for them.
+set(lens_plain_flags -O1)
+set(lens_tsan_flags -O1 -fsanitize=thread)
+set(lens_asan_flags -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined)
+set(lens_bench_flags -O3 -DNDEBUG)
+
+foreach(lens IN LISTS INTERLEAVE_LENSES)
+  add_library(lens_${lens} INTERFACE)
+  # Test programs put themselves between the exercise and fork(), see harness/exercise/failing_fork.hpp.
+  # Frame pointers keep a learner's line in every stack that is shown.
+  target_compile_options(lens_${lens} INTERFACE ${lens_${lens}_flags} -g -fno-omit-frame-pointer)
+  target_compile_definitions(lens_${lens} INTERFACE INTERLEAVE_LENS="${lens}")
+  target_link_options(lens_${lens} INTERFACE ${lens_${lens}_flags} -fuse-ld=lld -Wl,--wrap=fork)
+  target_link_libraries(lens_${lens} INTERFACE Threads::Threads)
+  add_custom_target(${lens})
+endforeach()

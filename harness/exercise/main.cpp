@@ -1,0 +1,15 @@
+// The main function of every test program.
+
+#include <gtest/gtest.h>
+
+#include "exercise/reporter.hpp"
+#include "exercise/session.hpp"
+
+int main(int argc, char** argv) {
+  interleave::session::begin();
+  ::testing::InitGoogleTest(&argc, argv);
+  auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
+  if (interleave::session::supervised()) delete listeners.Release(listeners.default_result_printer());
+  listeners.Append(new interleave::Reporter);
+  return RUN_ALL_TESTS();
+}
