@@ -69,9 +69,14 @@ function(exercise directory)
   set(solutions "${PROJECT_SOURCE_DIR}/solutions/${chapter}/${directory}")
   set(test_source "${folder}/${base}_test.cpp")
 
-  # Files that come and go change the set of targets.
-  file(GLOB right CONFIGURE_DEPENDS "${solutions}/right/*.hpp")
-  file(GLOB wrong CONFIGURE_DEPENDS "${solutions}/wrong/*.hpp")
+  # Files that come and go change the set of targets, and they change the folder that they are in.
+  foreach(kind right wrong)
+    if(IS_DIRECTORY "${solutions}/${kind}")
+      set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${solutions}/${kind}")
+    endif()
+  endforeach()
+  file(GLOB right "${solutions}/right/*.hpp")
+  file(GLOB wrong "${solutions}/wrong/*.hpp")
 
   foreach(lens IN LISTS EXERCISE_LENSES)
     add_test_program(${slug}.${lens} ${lens} ${slug} "${test_source}" "${folder}/${base}.hpp" "${EXERCISE_LIBRARIES}")

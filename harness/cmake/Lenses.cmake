@@ -20,11 +20,10 @@ set(lens_bench_flags -O3 -DNDEBUG)
 
 foreach(lens IN LISTS INTERLEAVE_LENSES)
   add_library(lens_${lens} INTERFACE)
-  # Test programs put themselves between the exercise and fork(), see harness/exercise/failing_fork.hpp.
   # Frame pointers keep a learner's line in every stack that is shown.
   target_compile_options(lens_${lens} INTERFACE ${lens_${lens}_flags} -g -fno-omit-frame-pointer)
   target_compile_definitions(lens_${lens} INTERFACE INTERLEAVE_LENS="${lens}")
-  target_link_options(lens_${lens} INTERFACE ${lens_${lens}_flags} -fuse-ld=lld -Wl,--wrap=fork)
+  target_link_options(lens_${lens} INTERFACE ${lens_${lens}_flags} -fuse-ld=lld)
   target_link_libraries(lens_${lens} INTERFACE Threads::Threads)
   add_custom_target(${lens})
 endforeach()

@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "exercise/crash_handler.hpp"
 #include "exercise/reporter.hpp"
 #include "exercise/session.hpp"
 
 int main(int argc, char** argv) {
   interleave::session::begin();
+  if (interleave::session::supervised()) interleave::report_crashes();
   ::testing::InitGoogleTest(&argc, argv);
   auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
   if (interleave::session::supervised()) delete listeners.Release(listeners.default_result_printer());

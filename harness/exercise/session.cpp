@@ -79,6 +79,10 @@ void send_awaiting(FailureKind kind, std::string_view message) {
   send({{"event", "awaiting"}, {"kind", name_of(kind)}, {"message", message}, {"pid", ::getpid()}});
 }
 
+void send_raw(std::string_view record) {
+  if (state().channel) state().channel->append(record);
+}
+
 void send_reached() { send({{"event", "reached"}, {"pid", ::getpid()}}); }
 
 void fail_and_exit(FailureKind kind, std::string_view file, int line, const std::string& message) {

@@ -30,6 +30,9 @@ void send_failure(FailureKind kind, std::string_view file, int line, std::string
 void send_awaiting(FailureKind kind, std::string_view message);
 void send_reached();
 
+/// A record that is JSON already. Async-signal-safe.
+void send_raw(std::string_view record);
+
 /// The test that runs, as "Suite.Name"; empty between tests.
 std::string current_test();
 

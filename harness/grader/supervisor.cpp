@@ -31,7 +31,7 @@ constexpr std::size_t output_kept = 32 * 1024;  // bytes of the beginning, and a
 std::string sanitizer_options(const ScratchDirectory& scratch) {
   // Symbols are looked up by the grader: it needs no llvm-symbolizer, and a run that fails is not slowed down by one.
   return "log_path=" + (scratch.reports() / "report").string() +
-         ":symbolize=0:hard_rss_limit_mb=4096:allocator_may_return_null=1";
+         ":symbolize=0:allocator_may_return_null=1";
 }
 
 class Run {

@@ -1,0 +1,133 @@
+#include "grader/grade.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+#include "grader/build.hpp"
+#include "grader/diagnostics.hpp"
+#include "grader/judge.hpp"
+#include "grader/process.hpp"
+#include "grader/run_outcome.hpp"
+
+namespace interleave {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Runs one program under a supervisor of its own.
+RunOutcome run_supervised(const Workbook& workbook, const RunRequest& request) {
+  Command command;
+  command.arguments = {(workbook.build / "bin" / "supervise").string(), nlohmann::json(request).dump()};
+  command.own_group = false;  // it stays in the grader's group, so that Ctrl-C reaches it too
+  Pipe errors;
+  command.error = errors.write_end;
+  Pipe output;
+  command.output = output.write_end;
+  Process process(command);
+  output.close_write();
+  errors.close_write();
+  std::string text, complaint;
+  char buffer[65536];
+  for (ssize_t got; (got = ::read(output.read_end, buffer, sizeof(buffer))) > 0;) text.append(buffer, static_cast<std::size_t>(got));
+  for (ssize_t got; (got = ::read(errors.read_end, buffer, sizeof(buffer))) > 0;) complaint.append(buffer, static_cast<std::size_t>(got));
+  process.wait();
+  auto json = nlohmann::json::parse(text, nullptr, false);
+  if (json.is_discarded()) {
+    throw std::runtime_error("The supervisor could not run the test program: " + (complaint.empty() ? "it was stopped" : complaint) +
+                             "\nTry again; if it stays, ./learn doctor.");
+  }
+  return json.get<RunOutcome>();
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+LensVerdict run_and_judge(const Workbook& workbook, const Exercise& exercise, const Solution& solution,
+                          const std::string& lens) {
+  RunRequest request;
+  request.program = workbook.program(exercise, solution, lens).string();
+  request.test_time_limit = exercise.time_limit;
+  request.limit_address_space = lens == "plain";
+  return judge(run_supervised(workbook, request), exercise, solution, lens);
+}
+
+std::string trouble_with_file(const fs::path& file, const Exercise& exercise) {
+  std::error_code error;
+  std::string name = file.string(), reset = "./learn reset " + exercise.slug;
+  fs::file_status status = fs::status(file, error);
+  if (!fs::exists(status)) return name + " is missing. Bring it back with " + reset + ".";
+  if (fs::is_directory(status)) return name + " is a directory. Move it away, then " + reset + ".";
+  if (::access(file.c_str(), R_OK) != 0) return name + " cannot be read. Allow it with chmod u+r.";
+  if (fs::file_size(file, error) == 0) return name + " is empty. Write your solution, or start again with " + reset + ".";
+  return "";
+}
+
+Verdict grade(const Workbook& workbook, const Exercise& exercise, const Solution& solution,
+              const std::vector<std::string>& lenses, const std::function<void(const LensVerdict&)>& on_lens) {
+  Verdict verdict{exercise.id, exercise.slug, solution.file.string(), {}};
+  verdict.lenses.resize(lenses.size());
+
+  if (std::string trouble = trouble_with_file(solution.file, exercise); !trouble.empty()) {
+    for (std::size_t i = 0; i < lenses.size(); ++i) {
+      verdict.lenses[i].lens = lenses[i];
+      verdict.lenses[i].failures.push_back({FailureKind::does_not_compile, "", trouble, {solution.file.string(), 0}, {}, {}, ""});
+      if (on_lens) on_lens(verdict.lenses[i]);
+    }
+    return verdict;
+  }
+
+  std::vector<std::string> targets;
+  for (const std::string& lens : lenses) targets.push_back(solution.target(exercise, lens));
+
+  auto start = std::chrono::steady_clock::now();
+  std::mutex mutex;  // guards `trouble` and the order of calls to on_lens
+  std::string trouble;
+  std::vector<std::thread> runs;
+  auto run = [&](std::size_t i, double build_seconds) {
+    LensVerdict lens;
+    try {
+      lens = run_and_judge(workbook, exercise, solution, lenses[i]);
+    } catch (const std::exception& error) {
+      std::lock_guard lock(mutex);
+      trouble = error.what();
+      return;
+    }
+    lens.build_seconds = build_seconds;
+    std::lock_guard lock(mutex);
+    verdict.lenses[i] = std::move(lens);
+    if (on_lens) on_lens(verdict.lenses[i]);
+  };
+
+  BuildResult built;
+  try {
+    built = build(workbook, targets, [&](const std::string& target) {
+      for (std::size_t i = 0; i < targets.size(); ++i) {
+        if (targets[i] == target) runs.emplace_back(run, i, seconds_since(start));
+      }
+    });
+  } catch (...) {
+    for (std::thread& thread : runs) thread.join();
+    throw;
+  }
+  for (std::thread& thread : runs) thread.join();
+  if (!trouble.empty()) throw std::runtime_error(trouble);
+
+  for (std::size_t i = 0; i < lenses.size(); ++i) {
+    if (!built.failed.contains(targets[i])) continue;
+    verdict.lenses[i].lens = lenses[i];
+    verdict.lenses[i].build_seconds = seconds_since(start);
+    verdict.lenses[i].failures.push_back(failure_from_build(output_of_target(built.output, targets[i]), solution.file.string()));
+    if (on_lens) on_lens(verdict.lenses[i]);
+  }
+  return verdict;
+}
+
+}  // namespace interleave

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "exercise/failure_kind.hpp"
+
+namespace interleave {
+
+/// A line of a file; line 0 if only the file is known, an empty file if not even that.
+struct Place {
+  std::string file;
+  int line = 0;
+};
+
+/// One thing that was wrong.
+struct Failure {
+  FailureKind kind = FailureKind::wrong_answer;
+  std::string test;                  // "RunCommand.ReadsBothStreams"; empty when it belongs to no test
+  std::string message;               // what was expected, and what happened
+  Place learner;                     // where to look in the graded file
+  Place place;                       // where it was noticed, usually a line of the test
+  std::vector<std::string> details;  // who waits for what, the accesses of a race, the notes of an error: line by line
+  std::string raw;                   // the whole report of the compiler or sanitizer behind it
+};
+
+/// What one lens saw.
+struct LensVerdict {
+  std::string lens;
+  bool passed = false;
+  std::vector<std::string> tests;         // all, in order
+  std::vector<std::string> not_reported;  // those that never came to an end: they have failed
+  std::vector<Failure> failures;          // in the order in which they happened
+  std::string output;                     // what the program printed
+  double build_seconds = 0;
+  double run_seconds = 0;
+};
+
+/// The grader's answer on one solution of one exercise. Everything that shows a verdict reads this.
+struct Verdict {
+  std::string exercise;  // "1.2"
+  std::string slug;
+  std::string solution;  // path of the graded file
+  std::vector<LensVerdict> lenses;
+
+  bool passed() const;
+  /// The failure to show first: the first of the first lens that has one.
+  const Failure* first_failure() const;
+  const LensVerdict* first_failed_lens() const;
+};
+
+void to_json(nlohmann::json& json, FailureKind kind);
+void from_json(const nlohmann::json& json, FailureKind& kind);
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Place, file, line)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Failure, kind, test, message, learner, place, details, raw)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(LensVerdict, lens, passed, tests, not_reported, failures, output,
+                                                build_seconds, run_seconds)
+void to_json(nlohmann::json& json, const Verdict& verdict);
+void from_json(const nlohmann::json& json, Verdict& verdict);
+
+}  // namespace interleave

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tool/session.hpp"
+
+// One function per command, each in a file of its own. They return the exit status: 0 for success, 1 when something
+// failed that was asked about. Throw UsageError for what a person got wrong, std::runtime_error for what the machine did.
+namespace interleave {
+
+struct CheckOptions {
+  std::string exercise;
+  std::string lens;     // empty: all
+  bool json = false;    // the verdict as JSON instead of text
+  bool events = false;  // a JSON record per line as things happen; what the watch reads
+};
+int check(Session& session, const CheckOptions& options);
+
+int watch(Session& session);
+int list(Session& session, bool json);
+int lesson(Session& session, const std::string& exercise);
+int hint(Session& session, const std::string& exercise);
+int reset(Session& session, const std::string& exercise, bool yes);
+int solution(Session& session, const std::string& exercise, bool yes);
+int diff(Session& session, const std::string& exercise);
+int doctor(Session& session);
+
+struct VerifyOptions {
+  std::vector<std::string> exercises;  // empty: all, and the tool's own tests
+  std::string lens;                    // empty: all
+  int repeat = 1;
+};
+int verify(Session& session, const VerifyOptions& options);
+
+/// One solution whose answer is known, through one lens: what CTest runs.
+int prove(Session& session, const std::string& solution_file, const std::string& lens, bool build_first);
+
+/// The table of verdict latencies.
+int bench_latency(Session& session, const std::string& exercise, int repeats);
+
+/// What `reset` does to the file: the old text is kept under a dated name, which is returned.
+std::string reset_file(const Exercise& exercise);
+
+}  // namespace interleave

@@ -1,0 +1,218 @@
+#include <fmt/format.h>
+
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include "grader/build.hpp"
+#include "grader/diagnostics.hpp"
+#include "grader/grade.hpp"
+#include "grader/process.hpp"
+#include "grader/proof.hpp"
+#include "tool/commands.hpp"
+
+namespace interleave {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Proof {
+  const Exercise* exercise;
+  Solution solution;
+  std::string lens;
+
+  std::string target() const { return solution.target(*exercise, lens); }
+  std::string name() const {
+    std::string role = solution.role == Solution::Role::right ? "right/" : solution.role == Solution::Role::wrong ? "wrong/" : "";
+    return fmt::format("{} {} {}{} ({})", exercise->id, exercise->slug, role, solution.name, lens);
+  }
+};
+
+// Counts, and prints each failure as it comes. Thread-safe.
+class Tally {
+ public:
+  explicit Tally(const Style& style) : style_(style) {}
+
+  void record(const std::string& name, const std::string& complaint) {
+    std::lock_guard lock(mutex_);
+    if (complaint.empty()) {
+      ++passed_;
+      return;
+    }
+    ++failed_;
+    fmt::print("{} {}\n{}", style_.fail(), name, fold(complaint, style_.width, "    "));
+    std::fflush(stdout);
+  }
+  void section(const std::string& title) {
+    std::lock_guard lock(mutex_);
+    fmt::print("{}\n", style_.bold(title));
+    std::fflush(stdout);
+  }
+  int passed() const { return passed_; }
+  int failed() const { return failed_; }
+
+ private:
+  Style style_;
+  std::mutex mutex_;
+  int passed_ = 0, failed_ = 0;
+};
+
+std::vector<Proof> proofs_of(const std::vector<const Exercise*>& exercises, const std::string& only_lens) {
+  std::vector<Proof> proofs;
+  for (const Exercise* exercise : exercises) {
+    for (const Solution& solution : solutions_of(*exercise)) {
+      for (const std::string& lens : lenses_of_proof(*exercise, solution)) {
+        if (only_lens.empty() || lens == only_lens) proofs.push_back({exercise, solution, lens});
+      }
+    }
+  }
+  return proofs;
+}
+
+std::string text_of(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+// What holds for an exercise as a whole, apart from its programs.
+void check_exercise(const Session& session, const Exercise& exercise, const std::vector<std::string>& tests, Tally& tally) {
+  auto unused = tests_without_a_mistake(exercise, tests);
+  std::string list;
+  for (const std::string& test : unused) list += " " + test;
+  tally.record(exercise.id + " " + exercise.slug + ": every test catches a mistake", unused.empty() ? "" : "no wrong answer is caught by" + list);
+
+  int wrong = 0, right = 0;
+  for (const Solution& solution : solutions_of(exercise)) {
+    wrong += solution.role == Solution::Role::wrong;
+    right += solution.role == Solution::Role::right;
+  }
+  tally.record(exercise.id + " " + exercise.slug + ": has its gallery",
+               wrong >= 5 && right >= 1 ? "" : fmt::format("{} wrong and {} right answers; at least 5 and 1 are needed", wrong, right));
+
+  std::string missing;
+  for (const char* page : {"lesson.md", "lesson.ko.md", "hints.md", "hints.ko.md"}) {
+    if (!fs::exists(exercise.folder / page)) missing += std::string(" ") + page;
+  }
+  tally.record(exercise.id + " " + exercise.slug + ": has its pages", missing.empty() ? "" : "missing in " + exercise.folder.string() + ":" + missing);
+
+  // A learner's own work is not a fault of the workbook.
+  if (session.progress.knows(exercise.slug)) return;
+  tally.record(exercise.id + " " + exercise.slug + ": the learner's file is the stub",
+               text_of(exercise.learner_file()) == text_of(exercise.stub()) ? "" : exercise.learner_file().string() + " differs from " + exercise.stub().string());
+}
+
+// Runs a GoogleTest program of the harness and counts its tests.
+void run_own_tests(const Session& session, const std::string& program, Tally& tally) {
+  fs::path report = session.workbook.build / (program + ".json");
+  std::error_code ignored;
+  fs::remove(report, ignored);
+  Command command;
+  command.arguments = {(session.workbook.build / "bin" / program).string(), "--gtest_brief=1", "--gtest_output=json:" + report.string()};
+  Captured captured = run_and_capture(command);
+  auto json = nlohmann::json::parse(text_of(report), nullptr, false);
+  if (json.is_discarded()) return tally.record(program, "did not come to its end:\n" + captured.text);
+  for (const auto& suite : json.at("testsuites")) {
+    for (const auto& test : suite.at("testsuite")) {
+      std::string complaint;
+      for (const auto& failure : test.value("failures", nlohmann::json::array())) complaint += failure.value("failure", "") + "\n";
+      tally.record(suite.at("name").get<std::string>() + "." + test.at("name").get<std::string>(), complaint);
+    }
+  }
+}
+
+}  // namespace
+
+int verify(Session& session, const VerifyOptions& options) {
+  std::vector<const Exercise*> exercises;
+  for (const std::string& name : options.exercises) exercises.push_back(&session.exercise(name));
+  bool everything = exercises.empty();
+  if (everything) {
+    for (const Exercise& exercise : session.workbook.exercises) exercises.push_back(&exercise);
+  }
+
+  Tally tally(session.style);
+  std::vector<Proof> proofs = proofs_of(exercises, options.lens);
+  std::vector<std::string> targets;
+  for (const Proof& proof : proofs) targets.push_back(proof.target());
+  if (everything) targets.insert(targets.end(), {"harness_tests", "learner_programs"});
+
+  tally.section(fmt::format("Building {} programs", targets.size()));
+  BuildResult built = build(session.workbook, targets);
+
+  tally.section(fmt::format("Proving {} solutions of {} exercises{}", proofs.size(), exercises.size(),
+                            options.repeat > 1 ? fmt::format(", {} times", options.repeat) : ""));
+  std::map<const Exercise*, std::vector<std::string>> tests;
+  std::mutex mutex;  // guards `tests`
+  std::atomic<std::size_t> next = 0;
+  auto work = [&] {
+    for (std::size_t i; (i = next++) < proofs.size() * static_cast<std::size_t>(options.repeat);) {
+      const Proof& proof = proofs[i % proofs.size()];
+      std::string target = proof.target();
+      if (built.failed.contains(target)) {
+        Failure failure = failure_from_build(output_of_target(built.output, target), proof.solution.file.string());
+        std::string text = "does not compile: " + failure.message;
+        for (const std::string& line : failure.details) text += "\n" + line;
+        tally.record(proof.name(), text);
+        continue;
+      }
+      try {
+        LensVerdict verdict = run_and_judge(session.workbook, *proof.exercise, proof.solution, proof.lens);
+        tally.record(proof.name(), complaint_about(verdict, *proof.exercise, proof.solution));
+        if (proof.solution.role != Solution::Role::reference) continue;
+        std::lock_guard lock(mutex);
+        tests[proof.exercise] = verdict.tests;
+      } catch (const std::exception& error) {
+        tally.record(proof.name(), error.what());
+      }
+    }
+  };
+  std::vector<std::thread> workers;
+  for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) workers.emplace_back(work);
+  for (std::thread& worker : workers) worker.join();
+
+  if (options.lens.empty()) {
+    for (const Exercise* exercise : exercises) check_exercise(session, *exercise, tests[exercise], tally);
+  }
+  if (everything) {
+    tally.section("Running the harness's own tests");
+    for (const char* program : {"grader_tests", "tool_tests"}) {
+      if (built.failed.contains("harness_tests")) {
+        tally.record(program, "does not compile:\n" + built.output);
+      } else {
+        run_own_tests(session, program, tally);
+      }
+    }
+  }
+  fmt::print("{} passed, {} failed\n", tally.passed(), tally.failed());
+  return tally.failed() == 0 ? 0 : 1;
+}
+
+int prove(Session& session, const std::string& solution_file, const std::string& lens, bool build_first) {
+  const Exercise& exercise = session.exercise(solution_file);
+  fs::path wanted = fs::weakly_canonical(fs::absolute(solution_file));
+  for (const Solution& solution : solutions_of(exercise)) {
+    if (fs::weakly_canonical(solution.file) != wanted) continue;
+    if (build_first) {
+      BuildResult built = build(session.workbook, {solution.target(exercise, lens)});
+      if (!built.failed.empty()) {
+        fmt::print("does not compile:\n{}\n", built.output);
+        return 1;
+      }
+    }
+    std::string complaint = complaint_about(run_and_judge(session.workbook, exercise, solution, lens), exercise, solution);
+    if (complaint.empty()) {
+      fmt::print("{} is judged rightly under {}\n", solution.name, lens);
+      return 0;
+    }
+    fmt::print("{}\n", complaint);
+    return 1;
+  }
+  throw UsageError(solution_file + " is no solution of " + exercise.slug + ". Solutions are in " + exercise.solutions.string() + ".");
+}
+
+}  // namespace interleave
