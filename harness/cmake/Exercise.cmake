@@ -10,7 +10,9 @@
 # A wrong answer is built for the lens alone that its `caught:` line names. All of them are one test source compiled
 # with another file behind `#include <spawn_workers.hpp>`. Each solution is a test of CTest with the lens as its label.
 
-set_property(GLOBAL PROPERTY INTERLEAVE_MANIFEST "")
+# The root that chapters/ and solutions/ stand in. The harness's tests have a small workbook of their own.
+set(INTERLEAVE_ROOT "${PROJECT_SOURCE_DIR}")
+set(INTERLEAVE_MANIFEST_DIRECTORY "${CMAKE_BINARY_DIR}")
 
 # One test program: the exercise's test compiled around one solution.
 function(add_test_program target lens slug test_source solution libraries)
@@ -38,9 +40,10 @@ function(add_gallery_program target lens slug id test_source solution libraries)
   add_test_program(${target} ${lens} ${slug} "${test_source}" "${solution}" "${libraries}")
   target_compile_options(${target} PRIVATE -Werror)
   add_dependencies(${lens} ${target})
-  file(RELATIVE_PATH name "${PROJECT_SOURCE_DIR}/solutions" "${solution}")
+  file(RELATIVE_PATH name "${INTERLEAVE_ROOT}/solutions" "${solution}")
   add_test(NAME "${name} (${lens})" COMMAND learn prove --no-build --lens ${lens} "${solution}")
-  set_tests_properties("${name} (${lens})" PROPERTIES LABELS ${lens} TIMEOUT 300)
+  set_tests_properties("${name} (${lens})" PROPERTIES LABELS ${lens} TIMEOUT 300
+    ENVIRONMENT "INTERLEAVE_WORKBOOK=${INTERLEAVE_MANIFEST_DIRECTORY}")
 endfunction()
 
 function(exercise directory)
@@ -66,7 +69,7 @@ function(exercise directory)
   string(REPLACE "-" "_" base "${slug}")
 
   set(folder "${CMAKE_CURRENT_SOURCE_DIR}/${directory}")
-  set(solutions "${PROJECT_SOURCE_DIR}/solutions/${chapter}/${directory}")
+  set(solutions "${INTERLEAVE_ROOT}/solutions/${chapter}/${directory}")
   set(test_source "${folder}/${base}_test.cpp")
 
   # Files that come and go change the set of targets, and they change the folder that they are in.
@@ -101,16 +104,17 @@ function(exercise directory)
 
   list(JOIN EXERCISE_LENSES "\", \"" lenses)
   set(entry "{\"id\": \"${id}\", \"slug\": \"${slug}\", \"folder\": \"chapters/${chapter}/${directory}\", \"solutions\": \"solutions/${chapter}/${directory}\", \"lenses\": [\"${lenses}\"], \"time_limit\": ${EXERCISE_TIME_LIMIT}}")
-  set_property(GLOBAL APPEND PROPERTY INTERLEAVE_MANIFEST "${entry}")
+  set_property(GLOBAL APPEND PROPERTY "INTERLEAVE_MANIFEST ${INTERLEAVE_ROOT}" "${entry}")
 endfunction()
 
-# What the tool reads: every exercise in the order of its declaration.
+# What the tool reads: every exercise under INTERLEAVE_ROOT, in the order of declaration.
 function(write_manifest)
-  get_property(entries GLOBAL PROPERTY INTERLEAVE_MANIFEST)
+  get_property(entries GLOBAL PROPERTY "INTERLEAVE_MANIFEST ${INTERLEAVE_ROOT}")
   list(JOIN entries ",\n    " entries)
-  file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/manifest.json" @ONLY CONTENT
+  file(CONFIGURE OUTPUT "${INTERLEAVE_MANIFEST_DIRECTORY}/manifest.json" @ONLY CONTENT
 "{
-  \"source\": \"${PROJECT_SOURCE_DIR}\",
+  \"source\": \"${INTERLEAVE_ROOT}\",
+  \"build\": \"${CMAKE_BINARY_DIR}\",
   \"compiler\": \"${CMAKE_CXX_COMPILER}\",
   \"exercises\": [
     ${entries}

@@ -2,12 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "exercise/crash_handler.hpp"
 #include "exercise/reporter.hpp"
 #include "exercise/session.hpp"
 
 int main(int argc, char** argv) {
   interleave::session::begin();
+#if __has_feature(thread_sanitizer)
+  // ThreadSanitizer starts a thread of its own with the first one of the program; that must be here before any test.
+  std::thread([] {}).join();
+#endif
   if (interleave::session::supervised()) interleave::report_crashes();
   ::testing::InitGoogleTest(&argc, argv);
   auto& listeners = ::testing::UnitTest::GetInstance()->listeners();

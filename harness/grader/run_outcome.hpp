@@ -18,7 +18,7 @@ struct RunRequest {
   std::vector<std::string> arguments;  // for the program
   int test_time_limit = 20;            // seconds without a word from the program; a watchdog against hangs
   bool limit_address_space = true;     // false under sanitizers, whose shadow memory is virtual terabytes
-  std::uint64_t memory_limit = std::uint64_t{2} << 30;  // bytes of anonymous memory, all processes together
+  std::uint64_t memory_limit = std::uint64_t{1} << 30;  // bytes of anonymous memory, all processes together
   int process_limit = 512;             // processes and threads alive at the same time
   std::uint64_t output_limit = std::uint64_t{16} << 20;  // bytes printed
 };

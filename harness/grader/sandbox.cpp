@@ -88,7 +88,8 @@ void enter_sandbox(const RunRequest& request) {
   limit(RLIMIT_CPU, cpu_seconds);
   limit(RLIMIT_FSIZE, largest_file);
   limit(RLIMIT_CORE, 0);
-  if (request.limit_address_space) limit(RLIMIT_DATA, request.memory_limit);
+  // The supervisor looks at memory that is used and says so; this only stops what grows too fast between two looks.
+  if (request.limit_address_space) limit(RLIMIT_DATA, 4 * request.memory_limit);
   make_ipc_private();
 }
 

@@ -45,15 +45,15 @@ std::string Solution::target(const Exercise& exercise, const std::string& lens) 
   return "";
 }
 
-Workbook Workbook::open(const fs::path& build) {
-  std::ifstream file(build / "manifest.json");
+Workbook Workbook::open(const fs::path& directory) {
+  std::ifstream file(directory / "manifest.json");
   nlohmann::json manifest = nlohmann::json::parse(file, nullptr, false);
   if (manifest.is_discarded()) {
-    throw std::runtime_error("There is no manifest in " + build.string() + ". Run ./learn, or cmake --preset plain.");
+    throw std::runtime_error("There is no manifest in " + directory.string() + ". Run ./learn, or cmake --preset plain.");
   }
   Workbook workbook;
   workbook.root = manifest.at("source").get<std::string>();
-  workbook.build = fs::absolute(build);
+  workbook.build = manifest.at("build").get<std::string>();
   workbook.compiler = manifest.at("compiler").get<std::string>();
   for (const auto& entry : manifest.at("exercises")) {
     Exercise exercise;

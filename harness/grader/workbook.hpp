@@ -51,8 +51,8 @@ struct Workbook {
   std::string compiler;
   std::vector<Exercise> exercises;
 
-  /// Reads the manifest of the build tree. Throws std::runtime_error with the next step if it is not there.
-  static Workbook open(const std::filesystem::path& build);
+  /// Reads `directory`/manifest.json. Throws std::runtime_error with the next step if it is not there.
+  static Workbook open(const std::filesystem::path& directory);
 
   std::filesystem::path program(const Exercise& exercise, const Solution& solution, const std::string& lens) const;
 };
