@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
+#include <map>
 #include <sstream>
 #include <stdexcept>
 
@@ -43,6 +46,19 @@ bool speaks_of(const std::string& line, const std::string& target) {
          line.find("/" + target + " ") != std::string::npos;
 }
 
+// Which file stands where a target's program is linked to: another one after each link that succeeded.
+struct FileIdentity {
+  ino_t inode = 0;
+  std::int64_t seconds = 0, nanoseconds = 0;
+  bool operator==(const FileIdentity&) const = default;
+};
+
+FileIdentity identity_of(const std::filesystem::path& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0) return {};
+  return {status.st_ino, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+}
+
 }  // namespace
 
 BuildResult build(const Workbook& workbook, const std::vector<std::string>& targets,
@@ -55,6 +71,12 @@ BuildResult build(const Workbook& workbook, const std::vector<std::string>& targ
   command.own_group = false;           // it ends with the grader that started it
   command.keep = {lock.descriptor()};  // and the lock with whichever of the two lives longer
 
+  auto program_of = [&](const std::string& target) {
+    return workbook.build / "programs" / target.substr(0, target.find('.')) / target;
+  };
+  std::map<std::string, FileIdentity> before;
+  for (const std::string& target : targets) before[target] = identity_of(program_of(target));
+
   std::set<std::string> reported;
   auto report = [&](const std::string& target) {
     if (reported.insert(target).second && on_built) on_built(target);
@@ -62,7 +84,10 @@ BuildResult build(const Workbook& workbook, const std::vector<std::string>& targ
   Captured captured = run_and_capture(command, [&](const std::string& line) {
     if (line.find("] Linking CXX executable ") == std::string::npos) return;
     for (const std::string& target : targets) {
-      if (line.ends_with("/" + target)) report(target);
+      // Ninja says this of a link that failed, too; then the program is the one of an earlier build.
+      if (!line.ends_with("/" + target)) continue;
+      FileIdentity now = identity_of(program_of(target));
+      if (now != FileIdentity{} && now != before[target]) report(target);
     }
   });
 

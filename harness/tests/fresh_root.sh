@@ -123,12 +123,12 @@ inside_the_namespaces() {
   local clone=/root/${clone_command##* }
 
   say "$TEXT_COMMAND" './learn'
-  run_in_root "$clone" "timeout $FIRST_START_LIMIT ./learn" || fail "$TEXT_FAILED" './learn' "$?"
-  say "$TEXT_FIRST_START" "$((SECONDS - started))" "$(downloaded_packages)" \
-    "$(($(disk_of_root) - disk_before))" "$(run_in_root "$clone" 'grep -h ^Fetched build/learn-install.log || true')"
+  first_start_in "$clone"
+  say "$TEXT_FIRST_START" "$((SECONDS - started))" "$(downloaded_packages)" "$(($(disk_of_root) - disk_before))" \
+    "$(run_in_root "$clone" 'grep -h ^Fetched build/learn-install.log || true')"
 
-  run_in_root "$clone" 'TIMEFORMAT="./learn again: %R s"; time timeout 60 ./learn >/dev/null' ||
-    fail "$TEXT_FAILED" './learn, the second time' "$?"
+  run_in_root "$clone" 'TIMEFORMAT="./learn list: %R s"; time timeout 60 ./learn list >/dev/null' ||
+    fail "$TEXT_FAILED" './learn list' "$?"
 
   if [[ -n $verify ]]; then
     started=$SECONDS
@@ -136,6 +136,16 @@ inside_the_namespaces() {
     run_in_root "$clone" "timeout $VERIFY_LIMIT ./learn verify --yes" || fail "$TEXT_FAILED" './learn verify --yes' "$?"
     say "$TEXT_VERIFIED" "$((SECONDS - started))"
   fi
+}
+
+# Without a terminal ./learn checks the first exercise once. In a fresh clone that is a stub, so the one right end is
+# status 1 after the verdict "not done": anything else comes from a toolchain or a harness that does not work here.
+first_start_in() {
+  local status=0 output=$root/srv/first-start
+  run_in_root "$1" "TIMEFORMAT='%R s, of them %U + %S s of processor time'; time timeout $FIRST_START_LIMIT ./learn" |
+    tee "$output" || status=$?
+  if ((status != 1)); then fail "$TEXT_FAILED" './learn' "$status"; fi
+  grep -q 'not done' "$output" || fail "$TEXT_NO_VERDICT"
 }
 
 # What a container engine mounts, no more.
@@ -199,7 +209,11 @@ debootstrap failed: check the mirror (INTERLEAVE_MIRROR) and start again.'
 TEXT_COMMAND='
 $ %s'
 
-TEXT_FAILED='FAILED: "%s" ended with %s. Its output above says why; INTERLEAVE_KEEP_ROOT=1 keeps the root to look into.'
+TEXT_FAILED='FAILED: "%s" ended with status %s. Its output above says why; INTERLEAVE_KEEP_ROOT=1 keeps the root to
+look into.'
+
+TEXT_NO_VERDICT='FAILED: the verdict on the first stub is not "not done". It stands above; INTERLEAVE_KEEP_ROOT=1 keeps the
+root to look into.'
 
 TEXT_FIRST_START='
 From the clone to the end of the first start: %s s

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <fstream>
 #include <mutex>
 #include <system_error>
@@ -22,6 +23,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Proof {
+  const Workbook* workbook;
   const Exercise* exercise;
   Solution solution;
   std::string lens;
@@ -62,16 +64,12 @@ class Tally {
   int passed_ = 0, failed_ = 0;
 };
 
-std::vector<Proof> proofs_of(const std::vector<const Exercise*>& exercises, const std::string& only_lens) {
-  std::vector<Proof> proofs;
-  for (const Exercise* exercise : exercises) {
-    for (const Solution& solution : solutions_of(*exercise)) {
-      for (const std::string& lens : lenses_of_proof(*exercise, solution)) {
-        if (only_lens.empty() || lens == only_lens) proofs.push_back({exercise, solution, lens});
-      }
+void add_proofs(std::vector<Proof>& proofs, const Workbook& workbook, const Exercise& exercise, const std::string& only_lens) {
+  for (const Solution& solution : solutions_of(exercise)) {
+    for (const std::string& lens : lenses_of_proof(exercise, solution)) {
+      if (only_lens.empty() || lens == only_lens) proofs.push_back({&workbook, &exercise, solution, lens});
     }
   }
-  return proofs;
 }
 
 std::string text_of(const fs::path& file) {
@@ -136,15 +134,22 @@ int verify(Session& session, const VerifyOptions& options) {
   }
 
   Tally tally(session.style);
-  std::vector<Proof> proofs = proofs_of(exercises, options.lens);
+  std::vector<Proof> proofs;
+  for (const Exercise* exercise : exercises) add_proofs(proofs, session.workbook, *exercise, options.lens);
+  // The small workbook of harness/tests, whose solutions are hostile and harmless specimens.
+  Workbook fixture;
+  if (everything) {
+    fixture = Workbook::open(session.workbook.build / "fixture");
+    for (const Exercise& exercise : fixture.exercises) add_proofs(proofs, fixture, exercise, options.lens);
+  }
   std::vector<std::string> targets;
   for (const Proof& proof : proofs) targets.push_back(proof.target());
-  if (everything) targets.insert(targets.end(), {"harness_tests", "learner_programs"});
+  if (everything) targets.insert(targets.end(), {"grader_tests", "tool_tests"});
 
   tally.section(fmt::format("Building {} programs", targets.size()));
   BuildResult built = build(session.workbook, targets);
 
-  tally.section(fmt::format("Proving {} solutions of {} exercises{}", proofs.size(), exercises.size(),
+  tally.section(fmt::format("Proving {} solutions of {} exercises{}", proofs.size(), exercises.size() + fixture.exercises.size(),
                             options.repeat > 1 ? fmt::format(", {} times", options.repeat) : ""));
   std::map<const Exercise*, std::vector<std::string>> tests;
   std::mutex mutex;  // guards `tests`
@@ -161,7 +166,7 @@ int verify(Session& session, const VerifyOptions& options) {
         continue;
       }
       try {
-        LensVerdict verdict = run_and_judge(session.workbook, *proof.exercise, proof.solution, proof.lens);
+        LensVerdict verdict = run_and_judge(*proof.workbook, *proof.exercise, proof.solution, proof.lens);
         tally.record(proof.name(), complaint_about(verdict, *proof.exercise, proof.solution));
         if (proof.solution.role != Solution::Role::reference) continue;
         std::lock_guard lock(mutex);
@@ -181,8 +186,8 @@ int verify(Session& session, const VerifyOptions& options) {
   if (everything) {
     tally.section("Running the harness's own tests");
     for (const char* program : {"grader_tests", "tool_tests"}) {
-      if (built.failed.contains("harness_tests")) {
-        tally.record(program, "does not compile:\n" + built.output);
+      if (built.failed.contains(program)) {
+        tally.record(program, failure_from_build(output_of_target(built.output, program), "").message);
       } else {
         run_own_tests(session, program, tally);
       }
