@@ -20,8 +20,8 @@ set(lens_bench_flags -O3 -DNDEBUG)
 
 foreach(lens IN LISTS INTERLEAVE_LENSES)
   add_library(lens_${lens} INTERFACE)
-  # Frame pointers keep a learner's line in every stack that is shown.
-  target_compile_options(lens_${lens} INTERFACE ${lens_${lens}_flags} -g -fno-omit-frame-pointer)
+  # Frame pointers keep a learner's line in every stack that is shown; libdw finds lines by the address ranges.
+  target_compile_options(lens_${lens} INTERFACE ${lens_${lens}_flags} -g -gdwarf-aranges -fno-omit-frame-pointer)
   target_compile_definitions(lens_${lens} INTERFACE INTERLEAVE_LENS="${lens}")
   target_link_options(lens_${lens} INTERFACE ${lens_${lens}_flags} -fuse-ld=lld)
   target_link_libraries(lens_${lens} INTERFACE Threads::Threads)

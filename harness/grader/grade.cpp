@@ -55,6 +55,7 @@ LensVerdict run_and_judge(const Workbook& workbook, const Exercise& exercise, co
   RunRequest request;
   request.program = workbook.program(exercise, solution, lens).string();
   request.test_time_limit = exercise.time_limit;
+  request.background_thread = lens == "tsan";
   request.limit_address_space = lens == "plain";
   return judge(run_supervised(workbook, request), exercise, solution, lens);
 }

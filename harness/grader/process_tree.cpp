@@ -183,7 +183,9 @@ void explain(ThreadState& thread, const SystemCall& call, std::uint64_t output_i
     case SYS_semop: return endless("semop, for a semaphore");
 #endif
     case SYS_clone: case SYS_clone3: return endless("clone, for the child to exec or end", thread.state == 'D');
-    case SYS_clock_nanosleep: case SYS_nanosleep: return endless("sleep", false);
+    case SYS_clock_nanosleep: case SYS_nanosleep:
+      thread.sleeps = true;
+      return endless("sleep", false);
     default: return endless("system call " + std::to_string(call.number), false);
   }
 }

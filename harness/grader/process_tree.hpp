@@ -15,6 +15,7 @@ struct ThreadState {
   char state = '?';             // as in /proc/<pid>/stat: R running, S sleeping, D, T stopped, Z zombie, X dead
   long system_call = -1;        // number of the call it sleeps in, or -1
   std::uint64_t switches = 0;   // context switches so far: unchanged means it has not run
+  bool sleeps = false;          // in a plain sleep, with a time limit
   bool blocked_for_good = false;  // only another member of the tree can wake it: no time limit, no outside event
   std::string waits_for;        // in words, as "wait4 (a child to end)"
 

@@ -17,6 +17,7 @@ struct RunRequest {
   std::string program;                 // absolute path
   std::vector<std::string> arguments;  // for the program
   int test_time_limit = 20;            // seconds without a word from the program; a watchdog against hangs
+  bool background_thread = false;      // ThreadSanitizer's, one per process, which sleeps and wakes for ever
   bool limit_address_space = true;     // false under sanitizers, whose shadow memory is virtual terabytes
   std::uint64_t memory_limit = std::uint64_t{1} << 30;  // bytes of anonymous memory, all processes together
   int process_limit = 512;             // processes and threads alive at the same time
@@ -52,7 +53,7 @@ NLOHMANN_JSON_SERIALIZE_ENUM(RunOutcome::End, {{RunOutcome::End::finished, "fini
                                                {RunOutcome::End::deadlock, "deadlock"},
                                                {RunOutcome::End::time_limit, "time limit"},
                                                {RunOutcome::End::limit_exceeded, "limit exceeded"}})
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RunRequest, program, arguments, test_time_limit, limit_address_space,
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RunRequest, program, arguments, test_time_limit, background_thread, limit_address_space,
                                                 memory_limit, process_limit, output_limit)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Frame, function, file, line)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Ending, exited, status)

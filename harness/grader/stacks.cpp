@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 
 namespace interleave {
@@ -32,18 +33,30 @@ std::string name_of(Dwarf_Die* die) {
   return name != nullptr ? name : "";
 }
 
+// A file as the line table names it, made absolute by the directory that its unit was compiled in.
+std::string absolute_file(Dwarf_Die* unit, const char* file) {
+  if (file == nullptr || *file == '/' || unit == nullptr) return file == nullptr ? "" : file;
+  Dwarf_Attribute attribute;
+  const char* directory = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attribute));
+  return directory == nullptr ? file : (std::filesystem::path(directory) / file).lexically_normal().string();
+}
+
 // All frames at one program counter: the inlined calls, then the function that holds them.
 std::vector<Frame> frames_at(Dwfl_Module* module, Dwarf_Addr address) {
   std::vector<Frame> frames;
-  Frame here;
-  if (Dwfl_Line* line = dwfl_module_getsrc(module, address)) {
-    if (const char* file = dwfl_lineinfo(line, nullptr, &here.line, nullptr, nullptr, nullptr)) here.file = file;
-  }
-
   Dwarf_Addr bias = 0;
   Dwarf_Die* unit = dwfl_module_addrdie(module, address, &bias);
+  Frame here;
+  if (Dwfl_Line* line = dwfl_module_getsrc(module, address)) {
+    here.file = absolute_file(unit, dwfl_lineinfo(line, nullptr, &here.line, nullptr, nullptr, nullptr));
+  }
+  // The innermost scope at the address, then what encloses it in the program; dwarf_getscopes() alone would go on with
+  // what encloses the inlined function in the source.
+  Dwarf_Die* innermost = nullptr;
   Dwarf_Die* scopes = nullptr;
-  int count = unit == nullptr ? 0 : dwarf_getscopes(unit, address - bias, &scopes);
+  int count = unit == nullptr ? 0 : dwarf_getscopes(unit, address - bias, &innermost);
+  if (count > 0) count = dwarf_getscopes_die(&innermost[0], &scopes);
+  std::free(innermost);
   for (int i = 0; i < count; ++i) {
     int tag = dwarf_tag(&scopes[i]);
     if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram) continue;
@@ -58,7 +71,7 @@ std::vector<Frame> frames_at(Dwfl_Module* module, Dwarf_Addr address) {
     Dwarf_Files* files = nullptr;
     if (dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_file, &attribute), &value) == 0 &&
         dwarf_getsrcfiles(unit, &files, nullptr) == 0) {
-      if (const char* file = dwarf_filesrc(files, value, nullptr, nullptr)) here.file = file;
+      here.file = absolute_file(unit, dwarf_filesrc(files, value, nullptr, nullptr));
     }
   }
   std::free(scopes);

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <system_error>
 
@@ -31,7 +32,7 @@ constexpr std::size_t output_kept = 32 * 1024;  // bytes of the beginning, and a
 std::string sanitizer_options(const ScratchDirectory& scratch) {
   // Symbols are looked up by the grader: it needs no llvm-symbolizer, and a run that fails is not slowed down by one.
   return "log_path=" + (scratch.reports() / "report").string() +
-         ":symbolize=0:allocator_may_return_null=1";
+         ":symbolize=0:stack_trace_format='    #%n (%m+%o)':allocator_may_return_null=1";
 }
 
 class Run {
@@ -152,6 +153,7 @@ class Run {
   bool look_at_the_tree() {
     std::vector<ProcessInfo> processes = descendants_of(::getpid());
     std::vector<ThreadState> threads = threads_of(processes, output_inode_);
+    drop_background_threads(threads);
     std::uint64_t memory = 0;
     for (const ProcessInfo& process : processes) memory += process.anonymous_memory;
     if (outcome_.output_size > request_.output_limit) return exceed("printed more than " + megabytes(request_.output_limit));
@@ -175,6 +177,24 @@ class Run {
       return stop(RunOutcome::End::time_limit, processes, threads_of(processes, output_inode_));
     }
     return false;
+  }
+
+  // The thread that ThreadSanitizer starts in each process, before any of the program's own: it never matters to
+  // anybody, and it never stands still.
+  void drop_background_threads(std::vector<ThreadState>& threads) {
+    if (!request_.background_thread) return;
+    std::map<pid_t, pid_t> first_thread;  // of each process, after the main one
+    for (const ThreadState& thread : threads) {
+      if (thread.thread == thread.process) continue;
+      auto [it, is_new] = first_thread.try_emplace(thread.process, thread.thread);
+      if (!is_new) it->second = std::min(it->second, thread.thread);
+    }
+    std::erase_if(threads, [&](const ThreadState& thread) {
+      auto it = first_thread.find(thread.process);
+      std::error_code error;
+      return it != first_thread.end() && it->second == thread.thread && thread.sleeps &&
+             std::filesystem::read_symlink("/proc/" + std::to_string(thread.process) + "/exe", error) == request_.program;
+    });
   }
 
   // An interval timer cannot be seen in /proc, so the test support says when one was asked for.

@@ -7,6 +7,14 @@
 namespace interleave {
 
 int lesson(Session& session, const std::string& name) {
+  // "1" is the chapter, "1.1" its first exercise.
+  if (!name.empty() && name.find_first_not_of("0123456789") == std::string::npos) {
+    for (const Exercise& exercise : session.workbook.exercises) {
+      if (!exercise.id.starts_with(name + ".")) continue;
+      show_page(rendered(chapter_page(session, exercise), session.style));
+      return 0;
+    }
+  }
   show_page(rendered(page(session, session.exercise(name), "lesson"), session.style));
   return 0;
 }

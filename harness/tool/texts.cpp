@@ -14,12 +14,25 @@
 
 namespace interleave {
 
-std::string page(const Session& session, const Exercise& exercise, const std::string& name) {
+namespace {
+
+std::string page_in(const std::filesystem::path& folder, const Session& session, const std::string& name) {
   for (const std::string& ending : {session.language == "ko" ? ".ko.md" : ".md", ".md"}) {
-    std::ifstream file(exercise.folder / (name + ending));
+    std::ifstream file(folder / (name + ending));
     if (file) return {std::istreambuf_iterator<char>(file), {}};
   }
-  throw UsageError("Exercise " + exercise.slug + " has no " + name + " page: " + (exercise.folder / (name + ".md")).string() + " is missing.");
+  throw UsageError("There is no " + name + " page here: " + (folder / (name + ".md")).string() +
+                   " is missing. Bring it back with git checkout, or read it in the repository.");
+}
+
+}  // namespace
+
+std::string page(const Session& session, const Exercise& exercise, const std::string& name) {
+  return page_in(exercise.folder, session, name);
+}
+
+std::string chapter_page(const Session& session, const Exercise& exercise) {
+  return page_in(exercise.folder.parent_path(), session, "lesson");
 }
 
 std::vector<std::string> sections_of(const std::string& page) {

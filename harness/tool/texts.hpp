@@ -10,6 +10,9 @@ namespace interleave {
 /// A page beside an exercise in the session's language: "lesson" or "hints". English where there is no translation.
 std::string page(const Session& session, const Exercise& exercise, const std::string& name);
 
+/// The opening page of the chapter that an exercise is in.
+std::string chapter_page(const Session& session, const Exercise& exercise);
+
 /// The sections of a page under its `## ` headings, without the headings.
 std::vector<std::string> sections_of(const std::string& page);
 

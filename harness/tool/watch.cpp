@@ -280,7 +280,7 @@ class Watch {
       if (lens != lenses_.end()) {
         screen += lens_line(*lens, style);
       } else {
-        screen += fmt::format("  {:<8}{}\n", name, style.dim(check_ ? "..." : "no verdict"));
+        screen += fmt::format("  {:<8}{}\n", name, style.dim(waiting_text(name)));
       }
     }
     screen += "\n";
@@ -296,6 +296,12 @@ class Watch {
                                           : "  n p l h e r d s x q") + " ";
     std::fputs(screen.c_str(), stdout);
     std::fflush(stdout);
+  }
+
+  std::string waiting_text(const std::string& lens) const {
+    if (!check_) return "no verdict";
+    bool first_time = !std::filesystem::exists(session_.workbook.program(*exercise_, session_.learner_solution(*exercise_), lens));
+    return first_time ? "... (the first build of a lens takes a while)" : "...";
   }
 
   // The failure to show while the rest still runs: of the first lens in the exercise's order that has one.
