@@ -28,7 +28,8 @@ struct ProcessStat {
 // proc(5): "pid (comm) state ppid ..."; comm may hold spaces and parentheses, so it ends at the last one.
 ProcessStat read_stat(const fs::path& directory) {
   std::ifstream file(directory / "stat");
-  std::string line((std::istreambuf_iterator<char>(file)), {});
+  std::string line;
+  std::getline(file, line);  // and not an iterator, which would throw if the process ends while it is read
   auto open = line.find('('), close = line.rfind(')');
   if (open == std::string::npos || close == std::string::npos) return {};
   ProcessStat stat{line.substr(open + 1, close - open - 1), '?', ""};

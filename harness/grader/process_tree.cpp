@@ -24,9 +24,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Empty if the process ends meanwhile: reading then fails with ESRCH, which an iterator over the stream would throw.
 std::string read_file(const fs::path& path) {
   std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
 }
 
 std::uint64_t number_after(const std::string& text, std::string_view label) {
