@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -54,7 +55,7 @@ inline void wait_for_process(pid_t pid) {
     if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "waitpid for the unit");
   }
   if (WIFSIGNALED(status)) {
-    throw std::runtime_error("the unit was ended by signal " + std::to_string(WTERMSIG(status)));
+    throw std::runtime_error(std::string("the unit was ended by a signal: ") + ::strsignal(WTERMSIG(status)));
   }
 }
 

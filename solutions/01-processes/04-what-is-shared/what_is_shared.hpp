@@ -94,8 +94,8 @@ class HomeDirectory {
   ~HomeDirectory() { (void)::fchdir(directory_.number()); }
 
   bool is(const char* path) const {
-    struct stat here {
-    }, there{};
+    struct stat here = {};
+    struct stat there = {};
     if (::fstat(directory_.number(), &here) != 0 || ::stat(path, &there) != 0) {
       throw std::system_error(errno, std::generic_category(), path);
     }
@@ -147,6 +147,7 @@ inline Sharing what_is_shared(const Launcher& launcher) {
 
   if (!report->has_run) throw std::invalid_argument("what_is_shared: the launcher has not run the callable");
   if (report->error != 0) throw std::system_error(report->error, std::generic_category(), "close or chdir in the unit");
+  // Nothing has been opened since the unit ran: a number that it has freed would be given out again.
   return {
       .memory = parts::global_variable == 1,
       .heap = *heap_variable == 1,

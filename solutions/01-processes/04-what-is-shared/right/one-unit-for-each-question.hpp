@@ -31,22 +31,25 @@ inline int written_by_a_unit = 0;
 // Has the launcher run `question` and returns its answer, which the unit writes into a pipe. Neither side closes an end
 // while the unit is there, since it may be the other side's end as well.
 inline int ask_a_unit(const Launcher& launcher, const std::function<int()>& question) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe2");
-  auto close_ends = [](int* both) {
-    ::close(both[0]);
-    ::close(both[1]);
-  };
-  std::unique_ptr<int, decltype(close_ends)> owner(ends, close_ends);
+  struct Pipe {
+    int ends[2];
+    Pipe() {
+      if (::pipe2(ends, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe2");
+    }
+    ~Pipe() {
+      ::close(ends[0]);
+      ::close(ends[1]);
+    }
+  } pipe;
   launcher([&] {
     int answer = question();
-    (void)!::write(ends[1], &answer, sizeof(answer));
+    (void)!::write(pipe.ends[1], &answer, sizeof(answer));
   });
-  // One more word behind the answer: a unit that did not run lets the creator read its own word, and not wait.
-  int nothing = -1;
-  (void)!::write(ends[1], &nothing, sizeof(nothing));
+  // The creator's own word comes behind the answer, or alone if there is none: so the read never waits.
+  const int nothing = -1;
+  (void)!::write(pipe.ends[1], &nothing, sizeof(nothing));
   int answer = nothing;
-  (void)!::read(ends[0], &answer, sizeof(answer));
+  (void)!::read(pipe.ends[0], &answer, sizeof(answer));
   if (answer == nothing) throw std::invalid_argument("what_is_shared: the callable has not run");
   return answer;
 }
@@ -67,19 +70,17 @@ inline Sharing what_is_shared(const Launcher& launcher) {
   ask_a_unit(launcher, [&] { return on_the_stack[3] = 1; });
   sharing.stack = on_the_stack[3] == 1;
 
-  struct Closer {
-    int descriptor = -1;
-    ~Closer() {
-      if (descriptor >= 0) ::close(descriptor);
-    }
-  };
   {
-    // The number is chosen here, so it is known also if the launcher throws after the unit has run.
-    Closer pair{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
-    Closer wanted{::fcntl(pair.descriptor, F_DUPFD_CLOEXEC, 100)};
-    ::close(wanted.descriptor);
-    ask_a_unit(launcher, [&] { return ::dup3(pair.descriptor, wanted.descriptor, O_CLOEXEC); });
-    sharing.descriptors = ::fcntl(wanted.descriptor, F_GETFD) >= 0;
+    struct Closer {
+      int descriptor;
+      ~Closer() { ::close(descriptor); }  // fails, and does no harm, where nothing is open
+    };
+    // The number is chosen here, so that it is known also if the launcher throws after the unit has run.
+    Closer original{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+    Closer copy{::fcntl(original.descriptor, F_DUPFD_CLOEXEC, 100)};
+    ::close(copy.descriptor);
+    ask_a_unit(launcher, [&] { return ::dup3(original.descriptor, copy.descriptor, O_CLOEXEC); });
+    sharing.descriptors = ::fcntl(copy.descriptor, F_GETFD) >= 0;
   }
 
   namespace fs = std::filesystem;

@@ -81,16 +81,16 @@ class HomeDirectory {
   ~HomeDirectory() { (void)::fchdir(directory_.number()); }
 
   bool is(const Descriptor& other) const {
-    struct stat here {
-    }, there{};
+    struct stat here = {};
+    struct stat there = {};
     ::fstat(directory_.number(), &here);
     ::fstat(other.number(), &there);
     return here.st_dev == there.st_dev && here.st_ino == there.st_ino;
   }
 
   bool is(const char* path) const {
-    struct stat here {
-    }, there{};
+    struct stat here = {};
+    struct stat there = {};
     if (::fstat(directory_.number(), &here) != 0 || ::stat(path, &there) != 0) {
       throw std::system_error(errno, std::generic_category(), path);
     }

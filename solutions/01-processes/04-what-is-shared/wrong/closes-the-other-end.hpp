@@ -1,5 +1,5 @@
 // Closes the end of the pipe that each side does not need, as everybody does after fork(): a unit that shares the
-// descriptors closes it for its creator too, which then cannot read.
+// descriptors closes it for its creator too, nobody is left to read, and its own report ends in SIGPIPE.
 // caught: plain, WhatIsShared.LeavesTheDescriptorsAsTheyWere, wrong answer
 
 #pragma once
@@ -87,8 +87,8 @@ class HomeDirectory {
   ~HomeDirectory() { (void)::fchdir(directory_.number()); }
 
   bool is(const char* path) const {
-    struct stat here {
-    }, there{};
+    struct stat here = {};
+    struct stat there = {};
     if (::fstat(directory_.number(), &here) != 0 || ::stat(path, &there) != 0) {
       throw std::system_error(errno, std::generic_category(), path);
     }

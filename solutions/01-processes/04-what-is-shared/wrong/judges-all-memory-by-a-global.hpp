@@ -80,8 +80,8 @@ class HomeDirectory {
   ~HomeDirectory() { (void)::fchdir(directory_.number()); }
 
   bool is(const char* path) const {
-    struct stat here {
-    }, there{};
+    struct stat here = {};
+    struct stat there = {};
     if (::fstat(directory_.number(), &here) != 0 || ::stat(path, &there) != 0) {
       throw std::system_error(errno, std::generic_category(), path);
     }
