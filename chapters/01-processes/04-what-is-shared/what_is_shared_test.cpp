@@ -83,9 +83,9 @@ TEST_F(WhatIsShared, SharesNothingWithAForkedProcess) {
                                      "addresses, the same descriptor numbers, and yet no effect of it is seen here";
 }
 
-// In the next two tests the one thing that is shared is the one that must be as it was, so a probe that leaves it changed
-// is found here. That the answer is right is another test's question. (Directory and descriptors are compared after
-// every other test too.)
+// In the next two tests the one thing that is shared is the one that must be as it was, so a probe that leaves it
+// changed is found here. That the answer is right is another test's question. (Directory and descriptors are compared
+// after every other test too.)
 
 TEST_F(WhatIsShared, LeavesTheDescriptorsAsTheyWere) {
   auto before = flags_of_descriptors();
