@@ -1,0 +1,145 @@
+// Closes the end of the pipe that each side does not need, as everybody does after fork(): a unit that shares the
+// descriptors closes it for its creator too, nobody is left to read, and its own report ends in SIGPIPE.
+// caught: plain, WhatIsShared.LeavesTheDescriptorsAsTheyWere, wrong answer
+
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <system_error>
+
+using Launcher = std::function<void(const std::function<void()>&)>;
+
+struct Sharing {
+  bool memory = false;
+  bool heap = false;
+  bool stack = false;
+  bool descriptors = false;
+  bool working_directory = false;
+  bool pid = false;
+
+  bool operator==(const Sharing&) const = default;
+};
+
+namespace what_is_shared_parts {
+
+struct Report {
+  bool has_run;
+  int error;  // the errno of a call that failed in the unit, or 0
+  pid_t pid;
+};
+
+class Pipe {
+ public:
+  Pipe() {
+    if (::pipe2(ends_, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe2");
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  ~Pipe() {
+    close_one(0);
+    close_one(1);
+  }
+
+  int read_end() const { return ends_[0]; }
+  int write_end() const { return ends_[1]; }
+  void close_write_end() { close_one(1); }
+
+ private:
+  void close_one(int index) {
+    if (ends_[index] >= 0) ::close(ends_[index]);
+    ends_[index] = -1;
+  }
+
+  int ends_[2];
+};
+
+class Descriptor {
+ public:
+  Descriptor(const char* path, int flags) : number_(::open(path, flags | O_CLOEXEC)) {
+    if (number_ < 0) throw std::system_error(errno, std::generic_category(), path);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (is_open()) ::close(number_);
+  }
+
+  int number() const { return number_; }
+  bool is_open() const { return ::fcntl(number_, F_GETFD) >= 0; }
+
+ private:
+  int number_;
+};
+
+class HomeDirectory {
+ public:
+  HomeDirectory() : directory_(".", O_PATH | O_DIRECTORY) {}
+  HomeDirectory(const HomeDirectory&) = delete;
+  HomeDirectory& operator=(const HomeDirectory&) = delete;
+  ~HomeDirectory() { (void)::fchdir(directory_.number()); }
+
+  bool is(const char* path) const {
+    struct stat here = {};
+    struct stat there = {};
+    if (::fstat(directory_.number(), &here) != 0 || ::stat(path, &there) != 0) {
+      throw std::system_error(errno, std::generic_category(), path);
+    }
+    return here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+  }
+
+ private:
+  Descriptor directory_;
+};
+
+inline int global_variable = 0;
+
+}  // namespace what_is_shared_parts
+
+inline Sharing what_is_shared(const Launcher& launcher) {
+  namespace parts = what_is_shared_parts;
+  if (!launcher) throw std::invalid_argument("what_is_shared: the launcher is empty");
+
+  parts::Pipe channel;
+  parts::HomeDirectory home;
+  parts::Descriptor descriptor("/dev/null", O_RDONLY);
+  // A move to where one is already would be seen by nobody.
+  const char* elsewhere = home.is("/") ? "/proc" : "/";
+
+  parts::global_variable = 0;  // an earlier unit may have left its mark
+  auto heap_variable = std::make_unique<int>(0);
+  int local_variable = 0;
+
+  launcher([&] {
+    ::close(channel.read_end());
+    parts::Report report{true, 0, ::getpid()};
+    parts::global_variable = 1;
+    *heap_variable = 1;
+    local_variable = 1;
+    if (::close(descriptor.number()) != 0 || ::chdir(elsewhere) != 0) report.error = errno;
+    (void)!::write(channel.write_end(), &report, sizeof(report));
+  });
+
+  channel.close_write_end();
+  parts::Report report{};
+  if (::read(channel.read_end(), &report, sizeof(report)) < 0) {
+    throw std::system_error(errno, std::generic_category(), "read of the unit's report");
+  }
+  if (!report.has_run) throw std::invalid_argument("what_is_shared: the launcher has not run the callable");
+  if (report.error != 0) throw std::system_error(report.error, std::generic_category(), "close or chdir in the unit");
+  return {
+      .memory = parts::global_variable == 1,
+      .heap = *heap_variable == 1,
+      .stack = local_variable == 1,
+      .descriptors = !descriptor.is_open(),
+      .working_directory = !home.is("."),
+      .pid = report.pid == ::getpid(),
+  };
+}
