@@ -1,0 +1,255 @@
+#include <sys/prctl.h>
+
+#include <isolated_call.hpp>
+
+#include "exercise/test.hpp"
+
+using interleave::in_parent;
+using interleave::Shared;
+
+namespace {
+
+// For the messages: what kind of result it is, and what is in it.
+std::string told(const IsolatedResult& result) {
+  auto text = [](const std::string& bytes) {
+    std::string shown = "\"";
+    for (char byte : bytes.substr(0, 60)) shown += byte >= ' ' && byte <= '~' ? byte : '?';
+    return shown + (bytes.size() > 60 ? "..." : "") + "\", " + std::to_string(bytes.size()) + " bytes}";
+  };
+  if (auto* returned = std::get_if<Returned>(&result)) return "Returned{" + text(returned->value);
+  if (auto* threw = std::get_if<Threw>(&result)) return "Threw{" + text(threw->message);
+  if (auto* crashed = std::get_if<Crashed>(&result)) return "Crashed{" + std::to_string(crashed->signal) + "}";
+  if (auto* exited = std::get_if<Exited>(&result)) return "Exited{" + std::to_string(exited->status) + "}";
+  return "a variant without a value";
+}
+
+testing::AssertionResult is(const IsolatedResult& result, const IsolatedResult& expected) {
+  bool same = result.index() == expected.index() && std::visit(
+                                                        [&](const auto& wanted) {
+                                                          const auto& [right] = wanted;
+                                                          const auto& [given] =
+                                                              std::get<std::decay_t<decltype(wanted)>>(result);
+                                                          return given == right;
+                                                        },
+                                                        expected);
+  if (same) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "your result is " << told(result) << "; it must be " << told(expected);
+}
+
+IsolatedResult call(const std::function<std::string()>& function) {
+  return in_parent([&] { return isolated_call(function); });
+}
+
+// Ends this process by a signal, as if nobody had asked for it: no handler, no mask, no core file.
+void die_of(int signal) {
+  ::prctl(PR_SET_DUMPABLE, 0);
+  ::signal(signal, SIG_DFL);
+  sigset_t alone;
+  sigemptyset(&alone);
+  sigaddset(&alone, signal);
+  sigprocmask(SIG_UNBLOCK, &alone, nullptr);
+  raise(signal);
+}
+
+// State and used processor time, in ticks, of another process's first thread (proc_pid_stat(5)).
+struct Activity {
+  char state = '?';
+  long ticks = 0;
+};
+
+Activity activity_of(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  std::istringstream fields(line.substr(std::min(line.size(), line.rfind(')') + 1)));
+  Activity activity;
+  fields >> activity.state;
+  std::string skipped;
+  for (int field = 4; field <= 13; ++field) fields >> skipped;
+  long user = 0, system = 0;
+  fields >> user >> system;
+  activity.ticks = user + system;
+  return activity;
+}
+
+// Waits until the caller sleeps. False if it does not: it is gone, or it went on and used half a second of processor
+// time (a caller that sleeps uses none, however long this takes).
+bool falls_asleep(pid_t caller) {
+  long limit = activity_of(caller).ticks + ::sysconf(_SC_CLK_TCK) / 2;
+  while (true) {
+    Activity now = activity_of(caller);
+    if (now.state == 'S') return true;
+    if (now.state == '?' || now.ticks > limit) return false;
+    ::sched_yield();
+  }
+}
+
+// Handles SIGURG while it lives, so that the system calls it meets return EINTR. Without a handler SIGURG does
+// nothing, so one that comes late harms nobody.
+class InterruptedBySigurg {
+ public:
+  InterruptedBySigurg() {
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    ::sigaction(SIGURG, &action, &before_);
+  }
+  InterruptedBySigurg(const InterruptedBySigurg&) = delete;
+  InterruptedBySigurg& operator=(const InterruptedBySigurg&) = delete;
+  ~InterruptedBySigurg() { ::sigaction(SIGURG, &before_, nullptr); }
+
+ private:
+  struct sigaction before_ {};
+};
+
+// Counts the calls of an exit handler in whatever process it runs.
+std::atomic<int>* exit_handler_calls = nullptr;
+void count_exit_handler_call() {
+  if (exit_handler_calls != nullptr) ++*exit_handler_calls;
+}
+
+}  // namespace
+
+TEST(IsolatedCall, ReturnsTheValueOfTheFunction) {
+  Shared<std::atomic<int>> calls;
+  IsolatedResult result = call([&] {
+    ++*calls;
+    return std::string("forty-two");
+  });
+  EXPECT_TRUE(is(result, Returned{"forty-two"})) << "the function returned \"forty-two\"";
+  EXPECT_EQ(*calls, 1) << "calls of the function in all processes together";
+}
+
+TEST(IsolatedCall, LeavesTheMemoryOfTheCallerAlone) {
+  int number = 1;
+  auto address = [&] { return std::to_string(reinterpret_cast<std::uintptr_t>(&number)); };
+  IsolatedResult result = call([&] {
+    number = 2;
+    return address() + " holds " + std::to_string(number);
+  });
+  EXPECT_TRUE(is(result, Returned{address() + " holds 2"})) << "the function wrote 2 and saw 2, at this address";
+  EXPECT_EQ(number, 1) << "at the same address in the caller: the function's write must not reach the caller's memory";
+}
+
+TEST(IsolatedCall, BringsBackEveryByteOfTheValue) {
+  std::vector<std::string> values = {"", std::string("a\0b\0", 4), std::string(5, '\0'), "\n", "\r\n"};
+  // What a protocol might begin its own messages with.
+  for (const char* start : {"exception", "Exception", "EXCEPTION", "error", "Error", "ERROR", "ERR", "what", "threw",
+                            "Threw", "value", "Value", "VALUE", "OK", "ok", "unknown exception"}) {
+    for (const char* separator : {"", ":", ": ", " ", "\n", "|"})
+      values.push_back(std::string(start) + separator + "5");
+  }
+  for (int byte = 0; byte < 256; ++byte) values.push_back(std::string(1, static_cast<char>(byte)) + "123456789");
+  for (const std::string& value : values) {
+    ASSERT_TRUE(is(call([&] { return value; }), Returned{value})) << "a value may have any bytes, or none";
+  }
+}
+
+TEST(IsolatedCall, BringsBackAValueLargerThanAPipe) {
+  std::string value(16 * 1024 * 1024 + 3, '\0');
+  for (std::size_t i = 0; i < value.size(); ++i) value[i] = static_cast<char>(i % 251);
+  EXPECT_TRUE(is(call([&] { return value; }), Returned{value}))
+      << "a pipe holds 64 KiB, and read() gives what is there: both sides must be at work until the last byte";
+}
+
+TEST(IsolatedCall, BringsBackTheMessageOfAnException) {
+  for (const std::string& message : {std::string("disk full"), std::string(), std::string(1'000'000, 'x')}) {
+    IsolatedResult result = call([&]() -> std::string { throw std::runtime_error(message); });
+    ASSERT_TRUE(is(result, Threw{message})) << "the function threw std::runtime_error; the message is its what()";
+  }
+}
+
+TEST(IsolatedCall, BringsBackAnExceptionThatIsNoStdException) {
+  EXPECT_TRUE(is(call([]() -> std::string { throw 42; }), Threw{"unknown exception"}))
+      << "the function threw an int, which has no what()";
+}
+
+TEST(IsolatedCall, TellsACrashByItsSignal) {
+  for (int signal : {SIGKILL, SIGSEGV, SIGABRT, SIGTERM}) {
+    IsolatedResult result = call([&] {
+      die_of(signal);
+      return std::string("not reached");
+    });
+    ASSERT_TRUE(is(result, Crashed{signal})) << "signal " << signal << " ended the process (waitpid(2): WIFSIGNALED)";
+  }
+}
+
+TEST(IsolatedCall, TellsTheStatusOfAFunctionThatExits) {
+  for (int status = 0; status < 256; ++status) {
+    IsolatedResult result = call([&]() -> std::string { ::_exit(status); });
+    ASSERT_TRUE(is(result, Exited{status})) << "the function called _exit(" << status << ") and returned nothing";
+  }
+}
+
+TEST(IsolatedCall, SleepsUntilTheEndWhateverSignalsAreHandled) {
+  InterruptedBySigurg interrupted;
+  IsolatedResult result = call([caller = getpid()] {
+    if (!falls_asleep(caller)) return std::string("the caller does not sleep");
+    ::kill(caller, SIGURG);
+    return std::string("the caller slept and was interrupted");
+  });
+  EXPECT_TRUE(is(result, Returned{"the caller slept and was interrupted"}))
+      << "a signal handler ran in the caller while it waited (signal(7): EINTR)";
+}
+
+TEST(IsolatedCall, WaitsForTheEndOfTheProcessAndNotOfItsDescriptors) {
+  InterruptedBySigurg interrupted;
+  IsolatedResult result = call([caller = getpid()]() -> std::string {
+    for (int descriptor = 3; descriptor < 4096; ++descriptor) ::close(descriptor);
+    // The process lives, but whoever reads from it sees the end of file, and goes to sleep in its next wait.
+    if (falls_asleep(caller)) ::kill(caller, SIGURG);
+    ::_exit(7);
+  });
+  EXPECT_TRUE(is(result, Exited{7}))
+      << "the function closed all descriptors, a signal handler ran in the caller (EINTR), "
+         "and then the function called _exit(7)";
+}
+
+TEST(IsolatedCall, LeavesOtherChildrenOfTheCallerAlone) {
+  pid_t other = ::fork();
+  ASSERT_GE(other, 0);
+  if (other == 0) ::_exit(9);
+  siginfo_t ended{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(other), &ended, WEXITED | WNOWAIT), 0);  // ended, and still to be reaped
+  EXPECT_TRUE(is(call([] { return std::string("mine"); }), Returned{"mine"}))
+      << "another child had ended with status 9";
+  int status = 0;
+  EXPECT_EQ(::waitpid(other, &status, 0), other)
+      << "the caller's other child must still be there to be waited for: wait for your own process only";
+}
+
+TEST(IsolatedCall, DoesNotRunTheCallersExitHandlers) {
+  static Shared<std::atomic<int>> calls;
+  *calls = 0;
+  exit_handler_calls = &*calls;
+  static bool registered = std::atexit(count_exit_handler_call) == 0;
+  ASSERT_TRUE(registered);
+  call([] { return std::string("value"); });
+  call([]() -> std::string { throw std::runtime_error("exception"); });
+  exit_handler_calls = nullptr;
+  EXPECT_EQ(*calls, 0) << "exit handlers of the caller that ran in the process; it must end without them";
+}
+
+TEST(IsolatedCall, DoesNotWriteTheCallersBufferedOutputAgain) {
+  int descriptor = memfd_create("output", MFD_CLOEXEC);
+  ASSERT_GE(descriptor, 0);
+  FILE* output = fdopen(descriptor, "w");
+  std::fputs("once\n", output);  // stays in the buffer of `output`, and so in the copy that the process has of it
+  call([] { return std::string("value"); });
+  std::fflush(output);
+  struct stat status {};
+  fstat(descriptor, &status);
+  std::fclose(output);
+  EXPECT_EQ(status.st_size, 5) << "bytes written: the line 'once' that the caller had buffered must be written by the "
+                                  "caller alone";
+}
+
+TEST(IsolatedCall, LeavesNothingBehindWhenTheProcessCannotBeStarted) {
+  interleave::FailingFork fork_fails(0);
+  try {
+    IsolatedResult result = call([] { return std::string("not reached"); });
+    ADD_FAILURE() << "fork() failed with EAGAIN, so isolated_call must throw std::system_error; it returned "
+                  << told(result);
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code().value(), EAGAIN) << "the code of the exception is the error of fork()";
+  }
+}
