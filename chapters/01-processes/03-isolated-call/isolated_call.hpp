@@ -36,8 +36,8 @@ struct Exited {
 
 using IsolatedResult = std::variant<Returned, Threw, Crashed, Exited>;
 
-/// Runs `function` once in a process of its own, made with fork(2), and returns how that went. The caller sleeps until
-/// the process has ended.
+/// Runs `function` once in a process of its own, made with fork(2), and returns how that went, after the process has
+/// ended.
 ///
 /// What the function does to memory, it does to that process's copy: the caller's memory stays as it was.
 ///

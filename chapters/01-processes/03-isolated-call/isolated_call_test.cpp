@@ -51,55 +51,76 @@ void die_of(int signal) {
   raise(signal);
 }
 
-// State and used processor time, in ticks, of another process's first thread (proc_pid_stat(5)).
+// What another process's main thread is doing.
 struct Activity {
-  char state = '?';
-  long ticks = 0;
+  char state = '?';            // '?' if there is no such process any more
+  long ticks = 0;              // of processor time it has used
+  bool blocks_sigurg = false;  // it may take the signal in another way, or later
 };
 
 Activity activity_of(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  std::getline(file, line);
-  std::istringstream fields(line.substr(std::min(line.size(), line.rfind(')') + 1)));
+  std::string directory = "/proc/" + std::to_string(pid);
   Activity activity;
+  std::ifstream stat_file(directory + "/stat");
+  std::string line, word;
+  std::getline(stat_file, line);
+  std::istringstream fields(line.substr(std::min(line.size(), line.rfind(')') + 1)));
   fields >> activity.state;
-  std::string skipped;
-  for (int field = 4; field <= 13; ++field) fields >> skipped;
+  for (int field = 4; field <= 13; ++field) fields >> word;  // proc_pid_stat(5): 14 and 15 are what we want
   long user = 0, system = 0;
   fields >> user >> system;
   activity.ticks = user + system;
+  std::ifstream status_file(directory + "/status");
+  while (status_file >> word) {
+    if (word != "SigBlk:") continue;
+    status_file >> word;
+    activity.blocks_sigurg = (std::stoull(word, nullptr, 16) >> (SIGURG - 1) & 1) != 0;
+  }
   return activity;
 }
 
-// Waits until the caller sleeps. False if it does not: it is gone, or it went on and used half a second of processor
-// time (a caller that sleeps uses none, however long this takes).
-bool falls_asleep(pid_t caller) {
-  long limit = activity_of(caller).ticks + ::sysconf(_SC_CLK_TCK) / 2;
-  while (true) {
-    Activity now = activity_of(caller);
-    if (now.state == 'S') return true;
-    if (now.state == '?' || now.ticks > limit) return false;
-    ::sched_yield();
-  }
-}
-
-// Handles SIGURG while it lives, so that the system calls it meets return EINTR. Without a handler SIGURG does
+// While it lives, SIGURG is handled here and the system calls that it meets return EINTR. Without a handler SIGURG does
 // nothing, so one that comes late harms nobody.
-class InterruptedBySigurg {
+class Interruption {
  public:
-  InterruptedBySigurg() {
+  Interruption() {
+    handled_ = &*counter_;
     struct sigaction action {};
-    action.sa_handler = [](int) {};
+    action.sa_handler = [](int) { ++*handled_; };
     ::sigaction(SIGURG, &action, &before_);
   }
-  InterruptedBySigurg(const InterruptedBySigurg&) = delete;
-  InterruptedBySigurg& operator=(const InterruptedBySigurg&) = delete;
-  ~InterruptedBySigurg() { ::sigaction(SIGURG, &before_, nullptr); }
+  Interruption(const Interruption&) = delete;
+  Interruption& operator=(const Interruption&) = delete;
+  ~Interruption() { ::sigaction(SIGURG, &before_, nullptr); }
+
+  // In the child: waits until the caller sleeps, interrupts it, and returns when it has handled that. A caller that
+  // does not sleep but goes round and round is let go when it has used half a second of processor time.
+  void interrupt_the_sleep_of(pid_t caller) const {
+    long limit = activity_of(caller).ticks + ::sysconf(_SC_CLK_TCK) / 2;
+    bool sent = false;
+    while (*counter_ == 0) {
+      Activity now = activity_of(caller);
+      if (now.state == '?' || now.ticks > limit || (sent && now.blocks_sigurg)) return;
+      if (now.state == 'S' && !sent) sent = ::kill(caller, SIGURG) == 0;
+      ::sched_yield();
+    }
+  }
 
  private:
+  static inline std::atomic<int>* handled_ = nullptr;
+  Shared<std::atomic<int>> counter_;
   struct sigaction before_ {};
 };
+
+// What crashes, exits and signals would do to the caller itself is nothing to find out: these tests ask this first.
+bool has_memory_of_its_own() {
+  int number = 1;
+  call([&] {
+    number = 2;
+    return std::string();
+  });
+  return number == 1;
+}
 
 // Counts the calls of an exit handler in whatever process it runs.
 std::atomic<int>* exit_handler_calls = nullptr;
@@ -164,6 +185,7 @@ TEST(IsolatedCall, BringsBackAnExceptionThatIsNoStdException) {
 }
 
 TEST(IsolatedCall, TellsACrashByItsSignal) {
+  ASSERT_TRUE(has_memory_of_its_own()) << "see IsolatedCall.LeavesTheMemoryOfTheCallerAlone first";
   for (int signal : {SIGKILL, SIGSEGV, SIGABRT, SIGTERM}) {
     IsolatedResult result = call([&] {
       die_of(signal);
@@ -174,34 +196,34 @@ TEST(IsolatedCall, TellsACrashByItsSignal) {
 }
 
 TEST(IsolatedCall, TellsTheStatusOfAFunctionThatExits) {
+  ASSERT_TRUE(has_memory_of_its_own()) << "see IsolatedCall.LeavesTheMemoryOfTheCallerAlone first";
   for (int status = 0; status < 256; ++status) {
     IsolatedResult result = call([&]() -> std::string { ::_exit(status); });
     ASSERT_TRUE(is(result, Exited{status})) << "the function called _exit(" << status << ") and returned nothing";
   }
 }
 
-TEST(IsolatedCall, SleepsUntilTheEndWhateverSignalsAreHandled) {
-  InterruptedBySigurg interrupted;
-  IsolatedResult result = call([caller = getpid()] {
-    if (!falls_asleep(caller)) return std::string("the caller does not sleep");
-    ::kill(caller, SIGURG);
-    return std::string("the caller slept and was interrupted");
+TEST(IsolatedCall, IsNotDisturbedByASignalHandler) {
+  ASSERT_TRUE(has_memory_of_its_own()) << "see IsolatedCall.LeavesTheMemoryOfTheCallerAlone first";
+  Interruption interruption;
+  IsolatedResult result = call([&, caller = getpid()] {
+    interruption.interrupt_the_sleep_of(caller);
+    return std::string("value");
   });
-  EXPECT_TRUE(is(result, Returned{"the caller slept and was interrupted"}))
-      << "a signal handler ran in the caller while it waited (signal(7): EINTR)";
+  EXPECT_TRUE(is(result, Returned{"value"})) << "a signal handler ran in the caller while it waited (signal(7): EINTR)";
 }
 
 TEST(IsolatedCall, WaitsForTheEndOfTheProcessAndNotOfItsDescriptors) {
-  InterruptedBySigurg interrupted;
-  IsolatedResult result = call([caller = getpid()]() -> std::string {
+  ASSERT_TRUE(has_memory_of_its_own()) << "see IsolatedCall.LeavesTheMemoryOfTheCallerAlone first";
+  Interruption interruption;
+  IsolatedResult result = call([&, caller = getpid()]() -> std::string {
     for (int descriptor = 3; descriptor < 4096; ++descriptor) ::close(descriptor);
-    // The process lives, but whoever reads from it sees the end of file, and goes to sleep in its next wait.
-    if (falls_asleep(caller)) ::kill(caller, SIGURG);
+    // Whoever reads from this process has seen the end of the file now, and goes to sleep in the next wait.
+    interruption.interrupt_the_sleep_of(caller);
     ::_exit(7);
   });
-  EXPECT_TRUE(is(result, Exited{7}))
-      << "the function closed all descriptors, a signal handler ran in the caller (EINTR), "
-         "and then the function called _exit(7)";
+  EXPECT_TRUE(is(result, Exited{7})) << "the function closed all descriptors, a signal handler ran in the caller "
+                                        "(signal(7): EINTR), and then the function called _exit(7)";
 }
 
 TEST(IsolatedCall, LeavesOtherChildrenOfTheCallerAlone) {

@@ -66,8 +66,8 @@ inline std::string read_to_the_end(int descriptor) {
   }
 }
 
-/// Runs `function` once in a process of its own, made with fork(2), and returns how that went. The caller sleeps until
-/// the process has ended.
+/// Runs `function` once in a process of its own, made with fork(2), and returns how that went, after the process has
+/// ended.
 ///
 /// What the function does to memory, it does to that process's copy: the caller's memory stays as it was.
 ///
