@@ -112,7 +112,8 @@ class Interruption {
   struct sigaction before_ {};
 };
 
-// What crashes, exits and signals would do to the caller itself is nothing to find out: these tests ask this first.
+// What crashes, exits, signals and a full pipe would do to the caller itself is nothing to find out, so the tests of
+// these ask this first.
 bool has_memory_of_its_own() {
   int number = 1;
   call([&] {
@@ -166,6 +167,7 @@ TEST(IsolatedCall, BringsBackEveryByteOfTheValue) {
 }
 
 TEST(IsolatedCall, BringsBackAValueLargerThanAPipe) {
+  ASSERT_TRUE(has_memory_of_its_own()) << "see IsolatedCall.LeavesTheMemoryOfTheCallerAlone first";
   std::string value(16 * 1024 * 1024 + 3, '\0');
   for (std::size_t i = 0; i < value.size(); ++i) value[i] = static_cast<char>(i % 251);
   EXPECT_TRUE(is(call([&] { return value; }), Returned{value}))
@@ -173,6 +175,7 @@ TEST(IsolatedCall, BringsBackAValueLargerThanAPipe) {
 }
 
 TEST(IsolatedCall, BringsBackTheMessageOfAnException) {
+  ASSERT_TRUE(has_memory_of_its_own()) << "see IsolatedCall.LeavesTheMemoryOfTheCallerAlone first";
   for (const std::string& message : {std::string("disk full"), std::string(), std::string(1'000'000, 'x')}) {
     IsolatedResult result = call([&]() -> std::string { throw std::runtime_error(message); });
     ASSERT_TRUE(is(result, Threw{message})) << "the function threw std::runtime_error; the message is its what()";
