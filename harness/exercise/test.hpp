@@ -57,6 +57,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "exercise/descriptor_table.hpp"
+#include "exercise/descriptor_watch.hpp"
 #include "exercise/failing_fork.hpp"
 #include "exercise/failure_kind.hpp"
 #include "exercise/in_parent.hpp"

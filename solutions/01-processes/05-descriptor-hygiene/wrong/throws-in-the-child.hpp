@@ -1,0 +1,77 @@
+// Throws when execv returns, as for any other call that fails: but this is the child, and its exception unwinds into a
+// second copy of the caller.
+// caught: plain, SpawnWithDescriptors.ThrowsTheErrorOfExecve, wrong answer
+
+#pragma once
+
+#include <fcntl.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <vector>
+
+struct StandardStreams {
+  int in;
+  int out;
+  int err;
+};
+
+/// A descriptor that is closed when its owner goes out of scope.
+class OwnedDescriptor {
+ public:
+  explicit OwnedDescriptor(int number) : number_(number) {}
+  OwnedDescriptor(const OwnedDescriptor&) = delete;
+  OwnedDescriptor& operator=(const OwnedDescriptor&) = delete;
+  ~OwnedDescriptor() { close(); }
+
+  int number() const { return number_; }
+  void close() {
+    if (number_ >= 0) ::close(number_);
+    number_ = -1;
+  }
+
+ private:
+  int number_;
+};
+
+/// A copy of `source` that no dup2 onto 0, 1 or 2 can hit, and that no program inherits.
+inline int copy_above_the_streams(int source) {
+  int copy = ::fcntl(source, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (copy < 0) throw std::system_error(errno, std::generic_category(), "fcntl(F_DUPFD_CLOEXEC)");
+  return copy;
+}
+
+inline pid_t spawn_with_descriptors(const std::vector<std::string>& command, const StandardStreams& streams) {
+  if (command.empty()) throw std::invalid_argument("spawn_with_descriptors: the command is empty");
+  // Made here: between fork and exec in a process with threads, not even malloc may be called.
+  std::vector<char*> arguments;
+  for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+
+  // All of them before the first descriptor is made here, which might get the number of one that is not open.
+  for (int stream : {streams.in, streams.out, streams.err}) {
+    if (::fcntl(stream, F_GETFD) < 0) throw std::system_error(errno, std::generic_category(), "a stream is not open");
+  }
+  // From copies out of the way, the streams can be put in their places in any order, and never onto themselves.
+  OwnedDescriptor in(copy_above_the_streams(streams.in));
+  OwnedDescriptor out(copy_above_the_streams(streams.out));
+  OwnedDescriptor err(copy_above_the_streams(streams.err));
+
+  pid_t pid = ::fork();
+  if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (pid == 0) {
+    if (::dup2(in.number(), STDIN_FILENO) >= 0 && ::dup2(out.number(), STDOUT_FILENO) >= 0 &&
+        ::dup2(err.number(), STDERR_FILENO) >= 0 &&
+        ::close_range(STDERR_FILENO + 1, ~0U, static_cast<int>(CLOSE_RANGE_CLOEXEC)) == 0) {
+      ::execv(arguments[0], arguments.data());
+    }
+    throw std::system_error(errno, std::generic_category(), "cannot execute " + command[0]);
+  }
+
+  return pid;
+}
