@@ -70,7 +70,7 @@ class CallerSettings {
     sigset_t blocked;
     ::sigemptyset(&blocked);
     ::sigaddset(&blocked, SIGUSR2);
-    ::pthread_sigmask(SIG_BLOCK, &blocked, &mask_before_);
+    ::pthread_sigmask(SIG_SETMASK, &blocked, &mask_before_);  // whatever an earlier test left blocked
     struct sigaction action {};
     action.sa_handler = [](int) {};
     ::sigaction(SIGCHLD, &action, &child_before_);
@@ -229,13 +229,18 @@ TEST(Supervisor, StartsACrashedWorkerAgain) {
 
 TEST(Supervisor, StartsACrashedWorkerAgainWhileTheOthersRun) {
   Shared<std::array<std::atomic<int>, 2>> starts;
+  Rendezvous both(2, "2 workers alive at the same time");
   Rendezvous again(2, "the second worker running again while the first still runs");
   in_parent([&] {
-    Supervisor supervisor({[&] { return ++(*starts)[0], again.arrive_and_wait(), 0; },
-                           [&] {
-                             if (++(*starts)[1] == 1) return 3;
+    Supervisor supervisor({[&] {
+                             ++(*starts)[0];
+                             both.arrive_and_wait();
                              again.arrive_and_wait();
                              return 0;
+                           },
+                           [&] {
+                             if (++(*starts)[1] == 1) return both.arrive_and_wait(), 3;
+                             return again.arrive_and_wait(), 0;
                            }},
                           1);
     supervisor.wait_all();
