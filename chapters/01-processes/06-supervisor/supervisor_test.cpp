@@ -249,26 +249,31 @@ TEST(Supervisor, StartsACrashedWorkerAgainWhileTheOthersRun) {
 }
 
 TEST(Supervisor, GivesUpAWorkerThatCrashesTooOften) {
-  Shared<std::array<std::atomic<int>, 3>> starts;
+  Shared<std::array<std::atomic<int>, 2>> starts;
   // A supervisor that knows no limit ends all the same: with the 20th start the worker is content.
-  auto crash = [&](std::size_t index) { return ++(*starts)[index] == 20 ? 0 : 5; };
   std::vector<WorkerReport> reports = in_parent([&] {
-    Supervisor supervisor({[&] { return crash(0); }, [&] { return crash(1); }, [&] { return ++(*starts)[2], 0; }}, 2);
+    Supervisor supervisor({[&] { return ++(*starts)[0] == 20 ? 0 : 5; },
+                           [&]() -> int {
+                             if (++(*starts)[1] == 20) return 0;
+                             throw std::runtime_error("the worker never has a good day");
+                           },
+                           [] { return 0; }},
+                          2);
     supervisor.wait_all();
     return supervisor.reports();
   });
   for (std::size_t i = 0; i < 2; ++i) {
     EXPECT_EQ((*starts)[i], 3) << "starts of worker " << i
-                               << ", which always crashes: once, and again 2 times for each worker";
+                               << ", which always crashes: once, and then 2 restarts for each worker";
     EXPECT_EQ(reports.at(i).starts, 3);
     EXPECT_EQ(reports.at(i).state, WorkerState::gave_up);
-    EXPECT_TRUE(WIFEXITED(reports.at(i).last_status) && WEXITSTATUS(reports.at(i).last_status) == 5)
-        << "the worker returned 5, reported is " << in_words(reports.at(i).last_status);
   }
+  EXPECT_EQ(in_words(reports.at(0).last_status), "exit status 5") << "the worker returned 5";
+  EXPECT_EQ(in_words(reports.at(1).last_status), "exit status 1") << "the worker threw";
   EXPECT_EQ(reports.at(2).state, WorkerState::finished) << "the third worker returned 0";
 }
 
-TEST(Supervisor, DealsWithAllWorkersThatHaveEnded) {
+TEST(Supervisor, SeesEveryWorkerThatEndedBeforeItWaited) {
   Shared<std::array<std::atomic<pid_t>, 4>> pids;
   Rendezvous started(5, "4 workers alive at the same time");
   std::vector<Work> workers;
@@ -283,10 +288,9 @@ TEST(Supervisor, DealsWithAllWorkersThatHaveEnded) {
     Supervisor supervisor(workers, 0);
     started.arrive_and_wait();
     for (auto& pid : *pids) wait_until_ended(pid);
-    EXPECT_FALSE(supervisor.wait_any()) << "all 4 workers had ended before wait_any() was called";
+    supervisor.wait_all();
     for (const WorkerReport& report : supervisor.reports()) {
-      EXPECT_EQ(report.state, WorkerState::finished) << "4 workers had ended before wait_any() was called, which deals "
-                                                        "with all that have ended: signals of the same kind merge";
+      EXPECT_EQ(report.state, WorkerState::finished) << "the 4 workers had ended before wait_all() was called";
     }
   });
 }
@@ -523,7 +527,9 @@ TEST(Supervisor, SendsNoSignalToAProcessThatHasBeenWaitedFor) {
                              run_for_ever();
                            }},
                           0);
-    supervisor.wait_any();  // only the first worker can end
+    EXPECT_TRUE(supervisor.wait_any()) << "the first worker has ended, two are running";
+    EXPECT_EQ(supervisor.reports().at(0).state, WorkerState::finished) << "the only one that can have ended";
+    EXPECT_EQ(supervisor.reports().at(1).state, WorkerState::running);
     ready.arrive_and_wait();
     gate.open(1);
     while (*crashing == 0) ::sched_yield();

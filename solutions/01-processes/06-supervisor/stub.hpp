@@ -62,8 +62,8 @@ class Supervisor {
   /// Ends the workers that still run (SIGKILL), and waits for them.
   ~Supervisor() = default;
 
-  /// Waits until a worker has ended, then deals with every worker that has ended by then. Returns whether any worker
-  /// is running now. Returns false at once if none is when it is called.
+  /// Waits until a worker has ended, and deals with that one, and with others if they have ended too. Returns whether
+  /// any worker is running now. Returns false at once if none is when it is called.
   bool wait_any() { interleave::not_done(); }
 
   /// Waits until no worker is running: each has finished or was given up.

@@ -45,7 +45,7 @@ class Supervisor {
     // The first wait sleeps; the others take what has ended besides.
     for (int options = 0; !running_.empty(); options = WNOHANG) {
       int status = 0;
-      pid_t pid = wait_for_a_child(&status, options);
+      pid_t pid = wait_for(-1, &status, options);
       if (pid == 0) break;
       WorkerReport& report = take(pid, status);
       if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
@@ -70,7 +70,7 @@ class Supervisor {
     pid_t timer = start_timer(grace);
     while (!running_.empty()) {
       int status = 0;
-      pid_t pid = wait_for_a_child(&status, 0);
+      pid_t pid = wait_for(-1, &status, 0);
       if (pid == timer) {
         timer = -1;
         for (auto [other, index] : running_) ::kill(other, SIGKILL);
@@ -80,7 +80,7 @@ class Supervisor {
     }
     if (timer != -1) {
       ::kill(timer, SIGKILL);
-      ::waitpid(timer, nullptr, 0);
+      wait_for(timer, nullptr, 0);
     }
   }
 
@@ -113,9 +113,9 @@ class Supervisor {
     ::_exit(0);
   }
 
-  static pid_t wait_for_a_child(int* status, int options) {
+  static pid_t wait_for(pid_t child, int* status, int options) {
     pid_t pid;
-    while ((pid = ::waitpid(-1, status, options)) < 0 && errno == EINTR) {
+    while ((pid = ::waitpid(child, status, options)) < 0 && errno == EINTR) {
     }
     return pid;
   }
@@ -131,7 +131,7 @@ class Supervisor {
 
   void end_all() {
     for (auto [pid, index] : running_) ::kill(pid, SIGKILL);
-    for (auto [pid, index] : running_) ::waitpid(pid, nullptr, 0);
+    for (auto [pid, index] : running_) wait_for(pid, nullptr, 0);
   }
 
   std::vector<std::function<int()>> works_;

@@ -145,7 +145,8 @@ class Supervisor {
   void end_all() {
     signal_all(SIGKILL);
     for (Worker& worker : workers_) {
-      if (worker.pid != -1) ::waitpid(worker.pid, nullptr, 0);
+      while (worker.pid != -1 && ::waitpid(worker.pid, nullptr, 0) < 0 && errno == EINTR) {
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 // Waits for one child for each SIGCHLD that arrives, as if the kernel counted them: signals of the same kind that
 // are pending merge into one, so of several workers that end together the rest are never seen.
-// caught: plain, Supervisor.DealsWithAllWorkersThatHaveEnded, wrong answer
+// caught: plain, Supervisor.SeesEveryWorkerThatEndedBeforeItWaited, deadlock
 
 #pragma once
 
@@ -150,7 +150,8 @@ class Supervisor {
   void end_all() {
     signal_all(SIGKILL);
     for (Worker& worker : workers_) {
-      if (worker.pid != -1) ::waitpid(worker.pid, nullptr, 0);
+      while (worker.pid != -1 && ::waitpid(worker.pid, nullptr, 0) < 0 && errno == EINTR) {
+      }
     }
     ::pthread_sigmask(SIG_SETMASK, &callers_mask_, nullptr);
   }
