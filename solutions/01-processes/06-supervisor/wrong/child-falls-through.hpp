@@ -1,6 +1,6 @@
 // Does not end the worker after its function: the result is taken and all seems done, but the child goes on in the
 // constructor's loop, starts the rest of the workers again, and returns into the caller's code.
-// caught: plain, Supervisor.RunsAllWorkersAtTheSameTime, wrong answer
+// caught: plain, Supervisor.RunsAllWorkersAtTheSameTimeAndSeesEveryEnd, wrong answer
 
 #pragma once
 

@@ -1,6 +1,6 @@
 // Starts a worker when the one before it has ended, which keeps the bookkeeping to one process: every report is
 // right, but there is never more than one worker.
-// caught: plain, Supervisor.RunsAllWorkersAtTheSameTime, over-synchronised
+// caught: plain, Supervisor.RunsAllWorkersAtTheSameTimeAndSeesEveryEnd, over-synchronised
 
 #pragma once
 

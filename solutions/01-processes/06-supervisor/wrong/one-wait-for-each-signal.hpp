@@ -1,6 +1,6 @@
 // Waits for one child for each SIGCHLD that arrives, as if the kernel counted them: signals of the same kind that
 // are pending merge into one, so of several workers that end together the rest are never seen.
-// caught: plain, Supervisor.SeesEveryWorkerThatEndedBeforeItWaited, deadlock
+// caught: plain, Supervisor.RunsAllWorkersAtTheSameTimeAndSeesEveryEnd, deadlock
 
 #pragma once
 
