@@ -94,12 +94,14 @@ void wait_until_ended(pid_t pid) {
   }
 }
 
-// Returns when the process does not run: it sleeps, or it has ended.
+// Returns when the process sleeps or has ended: whatever was sent to it has reached it. Signals wake at once.
 void wait_until_still(pid_t pid) {
+  constexpr std::string_view still = "SZX-";
   char state = 'R';
-  while (state == 'R') {
+  while (still.find(state) == std::string_view::npos) {
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string text((std::istreambuf_iterator<char>(file)), {});
+    std::string text;
+    std::getline(file, text);  // leaves nothing when the process goes away in the meantime
     auto close = text.rfind(')');
     state = close == std::string::npos ? '-' : text[close + 2];
     ::sched_yield();
@@ -224,7 +226,7 @@ TEST(Supervisor, StartsACrashedWorkerAgain) {
                              if (++(*starts)[2] == 1) throw std::runtime_error("the worker has a bad day");
                              return 0;
                            }},
-                          1);
+                          3);
     supervisor.wait_all();
     return supervisor.reports();
   });
