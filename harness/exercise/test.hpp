@@ -64,5 +64,6 @@
 #include "exercise/in_parent.hpp"
 #include "exercise/interleaving_test.hpp"
 #include "exercise/not_done.hpp"
+#include "exercise/onlooker.hpp"
 #include "exercise/rendezvous.hpp"
 #include "exercise/shared.hpp"
