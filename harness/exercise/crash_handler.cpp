@@ -33,7 +33,8 @@ void on_crash(int number) {
     void* addresses[deepest_stack];
     int count = ::backtrace(addresses, deepest_stack);
     char record[8192];
-    int used = std::snprintf(record, sizeof(record), R"({"event":"crash","signal":%d,"program":"%s","frames":[)", number, program_path);
+    int used = std::snprintf(record, sizeof(record), R"({"event":"crash","signal":%d,"program":"%s","frames":[)",
+                             number, program_path);
     const char* separator = "";
     for (int i = 0; i < count && used < static_cast<int>(sizeof(record)) - 64; ++i) {
       Dl_info info{};

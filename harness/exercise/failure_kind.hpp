@@ -27,9 +27,10 @@ enum class FailureKind {
 };
 
 inline constexpr std::array<std::string_view, 15> failure_kind_names = {
-    "not done",   "does not compile", "wrong answer", "data race", "deadlock",
-    "lost wake-up", "livelock",       "crash",        "memory error", "time-out",
-    "leak",       "forbidden shortcut", "over-synchronised", "limit exceeded", "unsupported",
+    "not done",          "does not compile", "wrong answer", "data race",
+    "deadlock",          "lost wake-up",     "livelock",     "crash",
+    "memory error",      "time-out",         "leak",         "forbidden shortcut",
+    "over-synchronised", "limit exceeded",   "unsupported",
 };
 
 constexpr std::string_view name_of(FailureKind kind) { return failure_kind_names[static_cast<std::size_t>(kind)]; }
@@ -44,6 +45,8 @@ constexpr std::optional<FailureKind> failure_kind_from(std::string_view name) {
 /// Streams into an assertion's message to give the failure another kind than "wrong answer":
 ///   EXPECT_EQ(inside, 4) << FailureKind::over_synchronised << "the workers ran one after the other";
 /// The reporter takes the mark out of the text again.
-inline std::ostream& operator<<(std::ostream& out, FailureKind kind) { return out << "\x01" << name_of(kind) << "\x02"; }
+inline std::ostream& operator<<(std::ostream& out, FailureKind kind) {
+  return out << "\x01" << name_of(kind) << "\x02";
+}
 
 }  // namespace interleave

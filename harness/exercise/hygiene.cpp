@@ -55,7 +55,8 @@ void list_children_of(const std::string& parent, const std::string& except, cons
       if (pid == except) continue;
       ProcessStat stat = read_stat("/proc/" + pid);
       if (stat.state == '?') continue;  // gone in the meantime
-      out[pid] = (stat.state == 'Z' ? "ended but never waited for (a zombie), '" : "still running, '") + stat.name + "'" + remark;
+      out[pid] = (stat.state == 'Z' ? "ended but never waited for (a zombie), '" : "still running, '") + stat.name +
+                 "'" + remark;
     }
   });
 }
@@ -123,9 +124,10 @@ std::vector<std::string> left_behind_since(const Holdings& before) {
   // A watchdog, not a judgement: a thread that neither ends nor sleeps for this long is reported as left.
   auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(2);
   Holdings now = take_stock();
-  while (std::any_of(now.threads.begin(), now.threads.end(),
-                     [&](auto& thread) { return !before.threads.contains(thread.first) && is_leaving(thread.first); }) &&
-         std::chrono::steady_clock::now() < patience) {
+  while (
+      std::any_of(now.threads.begin(), now.threads.end(),
+                  [&](auto& thread) { return !before.threads.contains(thread.first) && is_leaving(thread.first); }) &&
+      std::chrono::steady_clock::now() < patience) {
     std::this_thread::yield();
     now = take_stock();
   }

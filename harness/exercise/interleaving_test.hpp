@@ -14,7 +14,7 @@ void run_interleavings(const std::function<void()>& body);
 /// A test of what happens when threads meet: written once, as a body that starts threads by ordinary std:: means,
 /// joins them, and asserts. The lens decides how it is run: freely, a few hundred times, under plain, tsan and asan.
 /// A body starts from nothing each time and leaves nothing.
-#define INTERLEAVING_TEST(suite, name)                                       \
-  static void suite##_##name##_interleaving();                               \
+#define INTERLEAVING_TEST(suite, name)                                                  \
+  static void suite##_##name##_interleaving();                                          \
   TEST(suite, name) { ::interleave::run_interleavings(suite##_##name##_interleaving); } \
   static void suite##_##name##_interleaving()

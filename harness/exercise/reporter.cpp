@@ -22,8 +22,7 @@ std::string full_name(const ::testing::TestInfo& test) {
 FailureKind take_kind(std::string& message) {
   auto open = message.find('\x01'), close = message.find('\x02');
   if (open == std::string::npos || close == std::string::npos || close < open) return FailureKind::wrong_answer;
-  FailureKind kind =
-      failure_kind_from(message.substr(open + 1, close - open - 1)).value_or(FailureKind::wrong_answer);
+  FailureKind kind = failure_kind_from(message.substr(open + 1, close - open - 1)).value_or(FailureKind::wrong_answer);
   message.erase(open, close - open + 1);
   return kind;
 }

@@ -102,7 +102,8 @@ BuildResult build(const Workbook& workbook, const std::vector<std::string>& targ
     }
     if (result.failed.empty()) {
       if (captured.text.find("No space left") != std::string::npos) {
-        throw std::runtime_error("The disk is full: the build in " + workbook.build.string() + " could not be written. Make room and save again.");
+        throw std::runtime_error("The disk is full: the build in " + workbook.build.string() +
+                                 " could not be written. Make room and save again.");
       }
       throw std::runtime_error("The build could not run:\n" + captured.text + "\nTry ./learn doctor.");
     }

@@ -15,9 +15,9 @@ struct BuildResult {
   std::string output;            // what the build printed
 };
 
-/// Builds `targets` with Ninja, all that can be, and calls `on_built` for each as soon as its program is linked. Only one
-/// build of a tree runs at a time, so that two learners' tools do not get in each other's way.
-/// Throws std::runtime_error with the next step when the build itself cannot work (a full or read-only disk).
+/// Builds `targets` with Ninja, all that can be, and calls `on_built` for each as soon as its program is linked. Only
+/// one build of a tree runs at a time, so that two learners' tools do not get in each other's way. Throws
+/// std::runtime_error with the next step when the build itself cannot work (a full or read-only disk).
 BuildResult build(const Workbook& workbook, const std::vector<std::string>& targets,
                   const std::function<void(const std::string& target)>& on_built = {});
 

@@ -70,7 +70,8 @@ int learner_line_in(const Block& block, const std::string& learner_file) {
 Failure failure_from_build(const std::string& output, const std::string& learner_file) {
   Failure failure{FailureKind::does_not_compile, "", "", {learner_file, 0}, {}, {}, output};
   std::vector<Block> blocks = blocks_of(output);
-  auto first = std::find_if(blocks.begin(), blocks.end(), [&](auto& block) { return learner_line_in(block, learner_file) > 0; });
+  auto first =
+      std::find_if(blocks.begin(), blocks.end(), [&](auto& block) { return learner_line_in(block, learner_file) > 0; });
   if (first == blocks.end()) first = blocks.begin();
   if (first == blocks.end()) {
     failure.message = "the build failed without an error of the compiler; its whole output is in the raw report";
@@ -82,7 +83,9 @@ Failure failure_from_build(const std::string& output, const std::string& learner
   failure.details = first->lines;
   if (first->lines.front().starts_with("ld.lld: ")) failure.message = "does not link: " + failure.message;
   std::size_t others = blocks.size() - 1;
-  if (others > 0) failure.details.push_back("(" + std::to_string(others) + " more error" + (others > 1 ? "s" : "") + " after this one)");
+  if (others > 0)
+    failure.details.push_back("(" + std::to_string(others) + " more error" + (others > 1 ? "s" : "") +
+                              " after this one)");
   return failure;
 }
 

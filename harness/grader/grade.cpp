@@ -33,13 +33,16 @@ RunOutcome run_supervised(const Workbook& workbook, const RunRequest& request) {
   errors.close_write();
   std::string text, complaint;
   char buffer[65536];
-  for (ssize_t got; (got = ::read(output.read_end, buffer, sizeof(buffer))) > 0;) text.append(buffer, static_cast<std::size_t>(got));
-  for (ssize_t got; (got = ::read(errors.read_end, buffer, sizeof(buffer))) > 0;) complaint.append(buffer, static_cast<std::size_t>(got));
+  for (ssize_t got; (got = ::read(output.read_end, buffer, sizeof(buffer))) > 0;)
+    text.append(buffer, static_cast<std::size_t>(got));
+  for (ssize_t got; (got = ::read(errors.read_end, buffer, sizeof(buffer))) > 0;)
+    complaint.append(buffer, static_cast<std::size_t>(got));
   process.wait();
   auto json = nlohmann::json::parse(text, nullptr, false);
   if (json.is_discarded()) {
-    throw std::runtime_error("The supervisor could not run the test program: " + (complaint.empty() ? "it was stopped" : complaint) +
-                             "\nTry again; if it stays, ./learn doctor.");
+    throw std::runtime_error(
+        "The supervisor could not run the test program: " + (complaint.empty() ? "it was stopped" : complaint) +
+        "\nTry again; if it stays, ./learn doctor.");
   }
   return json.get<RunOutcome>();
 }
@@ -67,7 +70,8 @@ std::string trouble_with_file(const fs::path& file, const Exercise& exercise) {
   if (!fs::exists(status)) return name + " is missing. Bring it back with " + reset + ".";
   if (fs::is_directory(status)) return name + " is a directory. Move it away, then " + reset + ".";
   if (::access(file.c_str(), R_OK) != 0) return name + " cannot be read. Allow it with chmod u+r.";
-  if (fs::file_size(file, error) == 0) return name + " is empty. Write your solution, or start again with " + reset + ".";
+  if (fs::file_size(file, error) == 0)
+    return name + " is empty. Write your solution, or start again with " + reset + ".";
   return "";
 }
 
@@ -79,7 +83,8 @@ Verdict grade(const Workbook& workbook, const Exercise& exercise, const Solution
   if (std::string trouble = trouble_with_file(solution.file, exercise); !trouble.empty()) {
     for (std::size_t i = 0; i < lenses.size(); ++i) {
       verdict.lenses[i].lens = lenses[i];
-      verdict.lenses[i].failures.push_back({FailureKind::does_not_compile, "", trouble, {solution.file.string(), 0}, {}, {}, ""});
+      verdict.lenses[i].failures.push_back(
+          {FailureKind::does_not_compile, "", trouble, {solution.file.string(), 0}, {}, {}, ""});
       if (on_lens) on_lens(verdict.lenses[i]);
     }
     return verdict;
@@ -125,7 +130,8 @@ Verdict grade(const Workbook& workbook, const Exercise& exercise, const Solution
     if (!built.failed.contains(targets[i])) continue;
     verdict.lenses[i].lens = lenses[i];
     verdict.lenses[i].build_seconds = seconds_since(start);
-    verdict.lenses[i].failures.push_back(failure_from_build(output_of_target(built.output, targets[i]), solution.file.string()));
+    verdict.lenses[i].failures.push_back(
+        failure_from_build(output_of_target(built.output, targets[i]), solution.file.string()));
     if (on_lens) on_lens(verdict.lenses[i]);
   }
   return verdict;

@@ -55,13 +55,21 @@ class Judge {
       if (!ended_.contains(test)) verdict_.not_reported.push_back(test);
     }
     if (!outcome_.left_behind.empty() && verdict_.failures.empty()) {
-      Failure failure{FailureKind::leak, last_test_, "when the tests were over, this was still there", {learner_file_, 0}, {}, outcome_.left_behind, ""};
+      Failure failure{
+          FailureKind::leak,    last_test_, "when the tests were over, this was still there", {learner_file_, 0}, {},
+          outcome_.left_behind, ""};
       add(std::move(failure));
     }
     verdict_.passed = verdict_.failures.empty() && verdict_.not_reported.empty() && !verdict_.tests.empty() &&
                       outcome_.end == RunOutcome::End::finished && outcome_.ending.succeeded();
     if (!verdict_.passed && verdict_.failures.empty()) {
-      add({FailureKind::crash, "", "the test program did not run its tests: " + ending_in_words(), {learner_file_, 0}, {}, {}, ""});
+      add({FailureKind::crash,
+           "",
+           "the test program did not run its tests: " + ending_in_words(),
+           {learner_file_, 0},
+           {},
+           {},
+           ""});
     }
     return std::move(verdict_);
   }
@@ -111,18 +119,27 @@ class Judge {
 
   void judge_the_end() {
     switch (outcome_.end) {
-      case RunOutcome::End::deadlock: return judge_deadlock();
+      case RunOutcome::End::deadlock:
+        return judge_deadlock();
       case RunOutcome::End::time_limit: {
-        Failure failure = stood_still(FailureKind::time_out, "the test said nothing for so long that it was stopped. This is where it was");
+        Failure failure = stood_still(FailureKind::time_out,
+                                      "the test said nothing for so long that it was stopped. This is where it was");
         return add(std::move(failure));
       }
       case RunOutcome::End::limit_exceeded:
-        return add({FailureKind::limit_exceeded, running_test_, "the program was stopped because it " + outcome_.limit,
-                    subject_of(running_test_, learner_file_), {}, {}, ""});
-      case RunOutcome::End::finished: break;
+        return add({FailureKind::limit_exceeded,
+                    running_test_,
+                    "the program was stopped because it " + outcome_.limit,
+                    subject_of(running_test_, learner_file_),
+                    {},
+                    {},
+                    ""});
+      case RunOutcome::End::finished:
+        break;
     }
     if (not_done_ && !program_ended_) {
-      // Code that is not written yet ended the program from a thread or a child; what comes after is not written either.
+      // Code that is not written yet ended the program from a thread or a child; what comes after is not written
+      // either.
       return;
     }
     if (!program_ended_) add(early_end());
@@ -159,7 +176,8 @@ class Judge {
       }
       failure.raw += line + "\n";
       for (const Frame& each : thread.stack) {
-        failure.raw += "    " + each.function + (each.line > 0 ? " at " + each.file + ":" + std::to_string(each.line) : "") + "\n";
+        failure.raw +=
+            "    " + each.function + (each.line > 0 ? " at " + each.file + ":" + std::to_string(each.line) : "") + "\n";
       }
     }
     failure.details.insert(failure.details.end(), others.begin(), others.end());
@@ -205,7 +223,8 @@ class Judge {
         if (frame.file != learner_file_ || found) continue;
         found = true;
         failure.learner = {frame.file, frame.line};
-        failure.details.push_back("at " + short_name(frame.file) + ":" + std::to_string(frame.line) + " in " + frame.function);
+        failure.details.push_back("at " + short_name(frame.file) + ":" + std::to_string(frame.line) + " in " +
+                                  frame.function);
       }
     }
   }
@@ -215,15 +234,18 @@ class Judge {
     for (const std::string& report : outcome_.reports) {
       Failure failure = condense(report, learner_file_, test_file_);
       auto explained = std::find_if(verdict_.failures.begin(), verdict_.failures.end(), [&](const Failure& each) {
-        return failure.kind == FailureKind::leak ? each.kind == FailureKind::leak && each.message.find("never freed") != std::string::npos
-                                                 : each.kind == FailureKind::crash;
+        return failure.kind == FailureKind::leak
+                   ? each.kind == FailureKind::leak && each.message.find("never freed") != std::string::npos
+                   : each.kind == FailureKind::crash;
       });
       if (explained != verdict_.failures.end()) {
         failure.test = explained->test;
         *explained = std::move(failure);
         continue;
       }
-      failure.test = !running_test_.empty() ? running_test_ : !verdict_.failures.empty() ? verdict_.failures.front().test : last_test_;
+      failure.test = !running_test_.empty()       ? running_test_
+                     : !verdict_.failures.empty() ? verdict_.failures.front().test
+                                                  : last_test_;
       auto first_of_test = std::find_if(verdict_.failures.begin(), verdict_.failures.end(),
                                         [&](const Failure& each) { return each.test == failure.test; });
       verdict_.failures.insert(first_of_test, std::move(failure));
@@ -245,7 +267,8 @@ class Judge {
 
 }  // namespace
 
-LensVerdict judge(const RunOutcome& outcome, const Exercise& exercise, const Solution& solution, const std::string& lens) {
+LensVerdict judge(const RunOutcome& outcome, const Exercise& exercise, const Solution& solution,
+                  const std::string& lens) {
   return Judge(outcome, exercise, solution).judge(lens);
 }
 

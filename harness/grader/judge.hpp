@@ -8,6 +8,7 @@ namespace interleave {
 
 /// Turns what the supervisor saw of one run into the verdict of one lens. A pure function, but for reading the graded
 /// file to find the line where the tested function stands.
-LensVerdict judge(const RunOutcome& outcome, const Exercise& exercise, const Solution& solution, const std::string& lens);
+LensVerdict judge(const RunOutcome& outcome, const Exercise& exercise, const Solution& solution,
+                  const std::string& lens);
 
 }  // namespace interleave

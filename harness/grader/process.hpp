@@ -16,11 +16,11 @@ struct Command {
   std::string directory;               // where to start it; empty: here
   std::vector<std::string> environment;
   std::map<std::string, std::string> more_environment;  // on top of it
-  int input = -1;                     // becomes 0; -1: /dev/null
-  int output = -1;                    // becomes 1; -1: this process's own
-  int error = -1;                     // becomes 2; -1: this process's own
-  std::vector<int> keep;              // descriptors that the program inherits, with their numbers
-  bool own_group = true;              // a process group of its own, so that it can be stopped whole
+  int input = -1;                                       // becomes 0; -1: /dev/null
+  int output = -1;                                      // becomes 1; -1: this process's own
+  int error = -1;                                       // becomes 2; -1: this process's own
+  std::vector<int> keep;                                // descriptors that the program inherits, with their numbers
+  bool own_group = true;                                // a process group of its own, so that it can be stopped whole
   bool own_session = false;
   std::function<void()> before_exec;  // in the child; async-signal-safe calls only
 };

@@ -1,5 +1,6 @@
 #include "grader/process_tree.hpp"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -107,7 +108,8 @@ bool is_closed_to_the_outside(pid_t process) {
        it.increment(error)) {
     std::uint64_t number = std::strtoull(it->path().filename().c_str(), nullptr, 10);
     std::string target = target_of(process, number);
-    if (!target.empty() && !target.starts_with("/memfd:") && !is_closed_to_the_outside(process, number, target)) return false;
+    if (!target.empty() && !target.starts_with("/memfd:") && !is_closed_to_the_outside(process, number, target))
+      return false;
   }
   return !error;
 }
@@ -158,38 +160,71 @@ void explain(ThreadState& thread, const SystemCall& call, std::uint64_t output_i
       endless("a futex (a lock, a condition variable, a join, an atomic)", waits && call.arguments[3] == 0);
       return;
     }
-    case SYS_wait4: return endless("wait4, for a child to end");
-    case SYS_waitid: return endless("waitid, for a child to end");
-    case SYS_read: return endless_on_descriptor("read");
-    case SYS_readv: return endless_on_descriptor("readv");
-    case SYS_write: return endless_on_descriptor("write");
-    case SYS_writev: return endless_on_descriptor("writev");
-    case SYS_recvfrom: return endless_on_descriptor("recv");
-    case SYS_recvmsg: return endless_on_descriptor("recvmsg");
-    case SYS_sendto: return endless_on_descriptor("send");
-    case SYS_sendmsg: return endless_on_descriptor("sendmsg");
-    case SYS_accept: case SYS_accept4: return endless_on_descriptor("accept");
-    case SYS_splice: return endless_on_descriptor("splice");
+    // A look without waiting passes through state S, too.
+    case SYS_wait4:
+      return endless("wait4, for a child to end", (call.arguments[2] & WNOHANG) == 0);
+    case SYS_waitid:
+      return endless("waitid, for a child to end", (call.arguments[3] & WNOHANG) == 0);
+    case SYS_read:
+      return endless_on_descriptor("read");
+    case SYS_readv:
+      return endless_on_descriptor("readv");
+    case SYS_write:
+      return endless_on_descriptor("write");
+    case SYS_writev:
+      return endless_on_descriptor("writev");
+    case SYS_recvfrom:
+      return endless_on_descriptor("recv");
+    case SYS_recvmsg:
+      return endless_on_descriptor("recvmsg");
+    case SYS_sendto:
+      return endless_on_descriptor("send");
+    case SYS_sendmsg:
+      return endless_on_descriptor("sendmsg");
+    case SYS_accept:
+    case SYS_accept4:
+      return endless_on_descriptor("accept");
+    case SYS_splice:
+      return endless_on_descriptor("splice");
 #ifdef SYS_poll
-    case SYS_poll: return poll_without_limit("poll", static_cast<int>(call.arguments[2]) < 0);
-    case SYS_select: return poll_without_limit("select", call.arguments[4] == 0);
-    case SYS_epoll_wait: return poll_without_limit("epoll_wait", static_cast<int>(call.arguments[3]) < 0);
-    case SYS_pause: return endless("pause, for a signal");
-    case SYS_vfork: return endless("vfork, for the child to exec or end");
+    case SYS_poll:
+      return poll_without_limit("poll", static_cast<int>(call.arguments[2]) < 0);
+    case SYS_select:
+      return poll_without_limit("select", call.arguments[4] == 0);
+    case SYS_epoll_wait:
+      return poll_without_limit("epoll_wait", static_cast<int>(call.arguments[3]) < 0);
+    case SYS_pause:
+      return endless("pause, for a signal");
+    case SYS_vfork:
+      thread.in_vfork = true;
+      return endless("vfork, for the child to exec or end");
 #endif
-    case SYS_ppoll: return poll_without_limit("ppoll", call.arguments[2] == 0);
-    case SYS_pselect6: return poll_without_limit("pselect", call.arguments[4] == 0);
-    case SYS_epoll_pwait: return poll_without_limit("epoll_pwait", static_cast<int>(call.arguments[3]) < 0);
-    case SYS_rt_sigsuspend: return endless("sigsuspend, for a signal");
-    case SYS_rt_sigtimedwait: return endless("sigwait, for a signal", call.arguments[2] == 0);
+    case SYS_ppoll:
+      return poll_without_limit("ppoll", call.arguments[2] == 0);
+    case SYS_pselect6:
+      return poll_without_limit("pselect", call.arguments[4] == 0);
+    case SYS_epoll_pwait:
+      return poll_without_limit("epoll_pwait", static_cast<int>(call.arguments[3]) < 0);
+    case SYS_rt_sigsuspend:
+      return endless("sigsuspend, for a signal");
+    case SYS_rt_sigtimedwait:
+      return endless("sigwait, for a signal", call.arguments[2] == 0);
 #ifdef SYS_semop
-    case SYS_semop: return endless("semop, for a semaphore");
+    case SYS_semop:
+      return endless("semop, for a semaphore");
 #endif
-    case SYS_clone: case SYS_clone3: return endless("clone, for the child to exec or end", thread.state == 'D');
-    case SYS_clock_nanosleep: case SYS_nanosleep:
+    // A fork that sleeps for a lock or for memory is in state D as well; only CLONE_VFORK waits for the child.
+    case SYS_clone:
+      thread.in_vfork = (call.arguments[0] & CLONE_VFORK) != 0;
+      return endless("clone, for the child to exec or end", thread.in_vfork);
+    case SYS_clone3:
+      return endless("clone, for the child to exec or end", false);
+    case SYS_clock_nanosleep:
+    case SYS_nanosleep:
       thread.sleeps = true;
       return endless("sleep", false);
-    default: return endless("system call " + std::to_string(call.number), false);
+    default:
+      return endless("system call " + std::to_string(call.number), false);
   }
 }
 
@@ -225,12 +260,16 @@ std::vector<ThreadState> threads_of(const std::vector<ProcessInfo>& processes, s
       thread.thread = std::atoi(it->path().filename().c_str());
       // The switch count is read first: if the thread runs after that, the next look shows another count.
       std::string status = read_file(it->path() / "status");
-      thread.switches = number_after(status, "\nvoluntary_ctxt_switches:") + number_after(status, "nonvoluntary_ctxt_switches:");
+      thread.switches =
+          number_after(status, "\nvoluntary_ctxt_switches:") + number_after(status, "nonvoluntary_ctxt_switches:");
+      thread.run_time = std::strtoull(read_file(it->path() / "schedstat").c_str(), nullptr, 10);
       auto state = status.find("State:\t");
       if (state == std::string::npos) continue;
       thread.state = status[state + 7];
       switch (thread.state) {
-        case 'Z': case 'X': case 'x':
+        case 'Z':
+        case 'X':
+        case 'x':
           thread.blocked_for_good = true;
           thread.waits_for = "nothing: it has ended";
           break;
@@ -238,13 +277,17 @@ std::vector<ThreadState> threads_of(const std::vector<ProcessInfo>& processes, s
           thread.blocked_for_good = true;
           thread.waits_for = "SIGCONT: it was stopped";
           break;
-        case 'S': case 'D': {
+        case 'S':
+        case 'D': {
           SystemCall call = system_call_of(it->path());
           thread.system_call = call.number;
           explain(thread, call, output_inode);
+          // State D is a short wait for the kernel itself, but for a parent in vfork.
+          if (thread.state == 'D' && !thread.in_vfork) thread.blocked_for_good = false;
           break;
         }
-        default: thread.waits_for = "nothing: it runs";
+        default:
+          thread.waits_for = "nothing: it runs";
       }
       if (timer) thread.blocked_for_good = false;
       threads.push_back(std::move(thread));

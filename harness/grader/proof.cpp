@@ -9,7 +9,8 @@ namespace interleave {
 namespace {
 
 std::string summary(const Failure& failure) {
-  std::string text = std::string(name_of(failure.kind)) + " in " + (failure.test.empty() ? "no test" : failure.test) + ": " + failure.message;
+  std::string text = std::string(name_of(failure.kind)) + " in " + (failure.test.empty() ? "no test" : failure.test) +
+                     ": " + failure.message;
   for (const std::string& detail : failure.details) text += "\n    " + detail;
   return text;
 }
@@ -17,11 +18,13 @@ std::string summary(const Failure& failure) {
 std::string complaint_about_stub(const LensVerdict& verdict, const Solution& solution) {
   std::map<std::string, const Failure*> first;
   for (const Failure& failure : verdict.failures) first.try_emplace(failure.test, &failure);
-  if (verdict.tests.empty()) return verdict.failures.empty() ? "the stub ran no test" : summary(verdict.failures.front());
+  if (verdict.tests.empty())
+    return verdict.failures.empty() ? "the stub ran no test" : summary(verdict.failures.front());
   bool ended_by_not_done = !verdict.failures.empty() && verdict.failures.back().kind == FailureKind::not_done;
   for (const std::string& test : verdict.tests) {
     if (auto it = first.find(test); it == first.end()) {
-      bool not_reached = std::find(verdict.not_reported.begin(), verdict.not_reported.end(), test) != verdict.not_reported.end();
+      bool not_reached =
+          std::find(verdict.not_reported.begin(), verdict.not_reported.end(), test) != verdict.not_reported.end();
       if (!not_reached || !ended_by_not_done) return "the stub passes " + test + "; it must fail every test";
     } else if (it->second->kind != FailureKind::not_done) {
       return "the stub must fail with 'not done', but: " + summary(*it->second);
@@ -43,16 +46,19 @@ std::vector<std::string> lenses_of_proof(const Exercise& exercise, const Solutio
 std::string complaint_about(const LensVerdict& verdict, const Exercise& exercise, const Solution& solution) {
   (void)exercise;
   switch (solution.role) {
-    case Solution::Role::stub: return complaint_about_stub(verdict, solution);
+    case Solution::Role::stub:
+      return complaint_about_stub(verdict, solution);
     case Solution::Role::wrong: {
       auto caught = caught_line_of(solution.file);
       if (!caught) return "needs a line '// caught: <lens>, <Suite.Test>, <kind>'";
       if (verdict.passed) return "passes, but must be caught by " + caught->test;
       const Failure& first = verdict.failures.front();
       if (first.test == caught->test && first.kind == caught->kind) return "";
-      return "must be caught as " + std::string(name_of(caught->kind)) + " in " + caught->test + ", but the first failure is " + summary(first);
+      return "must be caught as " + std::string(name_of(caught->kind)) + " in " + caught->test +
+             ", but the first failure is " + summary(first);
     }
-    default: return verdict.passed ? "" : "must pass, but: " + summary(verdict.failures.front());
+    default:
+      return verdict.passed ? "" : "must pass, but: " + summary(verdict.failures.front());
   }
 }
 

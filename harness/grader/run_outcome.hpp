@@ -19,8 +19,8 @@ struct RunRequest {
   int test_time_limit = 20;            // seconds without a word from the program; a watchdog against hangs
   bool background_thread = false;      // ThreadSanitizer's, one per process, which sleeps and wakes for ever
   bool limit_address_space = true;     // false under sanitizers, whose shadow memory is virtual terabytes
-  std::uint64_t memory_limit = std::uint64_t{1} << 30;  // bytes of anonymous memory, all processes together
-  int process_limit = 512;             // processes and threads alive at the same time
+  std::uint64_t memory_limit = std::uint64_t{1} << 30;   // bytes of anonymous memory, all processes together
+  int process_limit = 512;                               // processes and threads alive at the same time
   std::uint64_t output_limit = std::uint64_t{16} << 20;  // bytes printed
 };
 
@@ -38,14 +38,14 @@ struct StoppedThread {
 struct RunOutcome {
   enum class End { finished, deadlock, time_limit, limit_exceeded };
   End end = End::finished;
-  Ending ending;                        // of the test program; after a kill, by SIGKILL
-  std::string limit;                    // which one, in words, when a limit was exceeded
-  std::vector<nlohmann::json> events;   // the records of the results channel
-  std::vector<StoppedThread> threads;   // at a deadlock or a time limit
-  std::vector<std::string> left_behind; // processes that lived when the program had ended, in words
-  std::string output;                   // what was printed; the middle is cut out of a long one
-  std::uint64_t output_size = 0;        // bytes, before the cut
-  std::vector<std::string> reports;     // of the sanitizers, raw
+  Ending ending;                         // of the test program; after a kill, by SIGKILL
+  std::string limit;                     // which one, in words, when a limit was exceeded
+  std::vector<nlohmann::json> events;    // the records of the results channel
+  std::vector<StoppedThread> threads;    // at a deadlock or a time limit
+  std::vector<std::string> left_behind;  // processes that lived when the program had ended, in words
+  std::string output;                    // what was printed; the middle is cut out of a long one
+  std::uint64_t output_size = 0;         // bytes, before the cut
+  std::vector<std::string> reports;      // of the sanitizers, raw
   double seconds = 0;
 };
 
@@ -53,12 +53,12 @@ NLOHMANN_JSON_SERIALIZE_ENUM(RunOutcome::End, {{RunOutcome::End::finished, "fini
                                                {RunOutcome::End::deadlock, "deadlock"},
                                                {RunOutcome::End::time_limit, "time limit"},
                                                {RunOutcome::End::limit_exceeded, "limit exceeded"}})
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RunRequest, program, arguments, test_time_limit, background_thread, limit_address_space,
-                                                memory_limit, process_limit, output_limit)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RunRequest, program, arguments, test_time_limit, background_thread,
+                                                limit_address_space, memory_limit, process_limit, output_limit)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Frame, function, file, line)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Ending, exited, status)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(StoppedThread, process, thread, process_name, is_test_process, waits_for,
-                                                stack)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(StoppedThread, process, thread, process_name, is_test_process,
+                                                waits_for, stack)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RunOutcome, end, ending, limit, events, threads, left_behind, output,
                                                 output_size, reports, seconds)
 

@@ -64,7 +64,8 @@ ScratchDirectory::ScratchDirectory() {
   fs::path base = fs::temp_directory_path(error);
   if (error) base = "/tmp";
   std::string pattern = (base / "interleave-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) throw std::system_error(errno, std::generic_category(), "mkdtemp in " + base.string());
+  if (::mkdtemp(pattern.data()) == nullptr)
+    throw std::system_error(errno, std::generic_category(), "mkdtemp in " + base.string());
   path_ = pattern;
   fs::create_directories(temporary());
   fs::create_directories(reports());

@@ -20,7 +20,8 @@ struct Paragraph {
 
 class Reader {
  public:
-  Reader(const std::string& learner_file, const std::string& test_file) : learner_file_(learner_file), test_file_(test_file) {}
+  Reader(const std::string& learner_file, const std::string& test_file)
+      : learner_file_(learner_file), test_file_(test_file) {}
 
   std::vector<Paragraph> paragraphs_of(const std::string& report, std::string& with_symbols) {
     static const std::regex frame_line(R"(^\s*#\d+ .*\((.+)\+0x([0-9a-f]+)\))");
@@ -118,13 +119,15 @@ Failure condense(const std::string& report, const std::string& learner_file, con
   if (report.find("WARNING: ThreadSanitizer: data race") != std::string::npos) {
     failure.kind = FailureKind::data_race;
     failure.message =
-        "two threads touched the same memory at the same time, and at least one wrote. Nothing ordered them: a mutex held "
+        "two threads touched the same memory at the same time, and at least one wrote. Nothing ordered them: a mutex "
+        "held "
         "by both, an atomic, or a join between them would have";
     add_stacks(failure, paragraphs, reader,
                {"Write of", "Read of", "Atomic", "Previous", "Location is", "Thread T", "As if synchronized"});
   } else if (report.find("ThreadSanitizer: lock-order-inversion") != std::string::npos) {
     failure.kind = FailureKind::deadlock;
-    failure.message = "two mutexes are locked in one order here and in the other order there, which can end in a deadlock";
+    failure.message =
+        "two mutexes are locked in one order here and in the other order there, which can end in a deadlock";
     add_stacks(failure, paragraphs, reader, {"Mutex M"});
   } else if (report.find("ERROR: LeakSanitizer") != std::string::npos) {
     failure.kind = FailureKind::leak;
@@ -132,10 +135,12 @@ Failure condense(const std::string& report, const std::string& learner_file, con
     add_stacks(failure, paragraphs, reader, {"Direct leak", "Indirect leak"});
   } else if (std::regex_search(report, match, address_error)) {
     failure.kind = FailureKind::memory_error;
-    failure.message = std::regex_replace(match[1].str(), std::regex(R"( \(?(on|pc|bp|sp|T\d)?\s*(unknown )?(address )?0x.*$)"), "");
+    failure.message =
+        std::regex_replace(match[1].str(), std::regex(R"( \(?(on|pc|bp|sp|T\d)?\s*(unknown )?(address )?0x.*$)"), "");
     failure.message = "memory error: " + failure.message;
-    add_stacks(failure, paragraphs, reader,
-               {"READ of", "WRITE of", "The signal is", "freed by", "previously allocated", "allocated by", "attempting"});
+    add_stacks(
+        failure, paragraphs, reader,
+        {"READ of", "WRITE of", "The signal is", "freed by", "previously allocated", "allocated by", "attempting"});
     if (failure.details.empty() || failure.message.find("SEGV") != std::string::npos) {
       if (!paragraphs.empty()) {
         for (const Paragraph& paragraph : paragraphs) {

@@ -67,7 +67,8 @@ std::vector<Frame> frames_at(Dwfl_Module* module, Dwarf_Addr address) {
     here = {};
     Dwarf_Attribute attribute;
     Dwarf_Word value = 0;
-    if (dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_line, &attribute), &value) == 0) here.line = static_cast<int>(value);
+    if (dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_line, &attribute), &value) == 0)
+      here.line = static_cast<int>(value);
     Dwarf_Files* files = nullptr;
     if (dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_file, &attribute), &value) == 0 &&
         dwarf_getsrcfiles(unit, &files, nullptr) == 0) {
@@ -83,8 +84,8 @@ std::vector<Frame> frames_at(Dwfl_Module* module, Dwarf_Addr address) {
 }
 
 const Dwfl_Callbacks live_callbacks = {dwfl_linux_proc_find_elf, dwfl_standard_find_debuginfo, nullptr, nullptr};
-const Dwfl_Callbacks file_callbacks = {dwfl_build_id_find_elf, dwfl_standard_find_debuginfo, dwfl_offline_section_address,
-                                       nullptr};
+const Dwfl_Callbacks file_callbacks = {dwfl_build_id_find_elf, dwfl_standard_find_debuginfo,
+                                       dwfl_offline_section_address, nullptr};
 
 constexpr std::size_t deepest_stack = 64;
 
@@ -135,7 +136,8 @@ struct Symbolizer::Files {
     dwfl_report_begin(file.dwfl);
     file.module = dwfl_report_offline(file.dwfl, program.c_str(), program.c_str(), -1);
     dwfl_report_end(file.dwfl, nullptr, nullptr);
-    if (file.module != nullptr) dwfl_module_info(file.module, nullptr, &file.start, nullptr, nullptr, nullptr, nullptr, nullptr);
+    if (file.module != nullptr)
+      dwfl_module_info(file.module, nullptr, &file.start, nullptr, nullptr, nullptr, nullptr, nullptr);
     return file;
   }
 

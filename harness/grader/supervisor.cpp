@@ -26,7 +26,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int look_interval = 20;  // milliseconds between two looks at the tree
+constexpr int look_interval = 20;               // milliseconds between two looks at the tree
 constexpr std::size_t output_kept = 32 * 1024;  // bytes of the beginning, and as many of the end
 
 std::string sanitizer_options(const ScratchDirectory& scratch) {
@@ -151,21 +151,29 @@ class Run {
 
   // Returns true when the run is over because of what was seen.
   bool look_at_the_tree() {
+    if (Clock::now() - last_look_at_ < std::chrono::milliseconds(look_interval)) return false;
+    last_look_at_ = Clock::now();
     std::vector<ProcessInfo> processes = descendants_of(::getpid());
     std::vector<ThreadState> threads = threads_of(processes, output_inode_);
     drop_background_threads(threads);
     std::uint64_t memory = 0;
     for (const ProcessInfo& process : processes) memory += process.anonymous_memory;
-    if (outcome_.output_size > request_.output_limit) return exceed("printed more than " + megabytes(request_.output_limit));
-    if (memory > request_.memory_limit) return exceed("used more than " + megabytes(request_.memory_limit) + " of memory");
+    if (outcome_.output_size > request_.output_limit)
+      return exceed("printed more than " + megabytes(request_.output_limit));
+    if (memory > request_.memory_limit)
+      return exceed("used more than " + megabytes(request_.memory_limit) + " of memory");
     if (threads.size() > static_cast<std::size_t>(request_.process_limit)) {
-      return exceed("had more than " + std::to_string(request_.process_limit) + " processes and threads at the same time");
+      return exceed("had more than " + std::to_string(request_.process_limit) +
+                    " processes and threads at the same time");
     }
 
-    // Two looks in a row at which every thread of the tree was blocked for good, with no context switch between them:
-    // each thread slept from its first look to its second, so at the moment between the looks all slept at once, and
-    // whatever could wake one of them would have had to be one of them.
-    bool all_blocked = std::all_of(threads.begin(), threads.end(), [](auto& thread) { return thread.blocked_for_good; });
+    // Two looks in a row at which every thread of the tree was blocked for good, with no context switch and no time on
+    // a CPU between them: each thread slept from its first look to its second, so at the moment between the looks all
+    // slept at once, and whatever could wake one of them would have had to be one of them. (The time is there for a
+    // thread that is about to sleep, and does not: it is in state S for an instant without a switch. The looks are
+    // several ticks apart, so its time has moved on.)
+    bool all_blocked =
+        std::all_of(threads.begin(), threads.end(), [](auto& thread) { return thread.blocked_for_good; });
     if (all_blocked && !timers_used() && threads == last_look_) {
       // What they sent before they fell asleep must have been read before this is judged.
       read_events();
@@ -193,7 +201,8 @@ class Run {
       auto it = first_thread.find(thread.process);
       std::error_code error;
       return it != first_thread.end() && it->second == thread.thread && thread.sleeps &&
-             std::filesystem::read_symlink("/proc/" + std::to_string(thread.process) + "/exe", error) == request_.program;
+             std::filesystem::read_symlink("/proc/" + std::to_string(thread.process) + "/exe", error) ==
+                 request_.program;
     });
   }
 
@@ -215,13 +224,19 @@ class Run {
     outcome_.end = end;
     for (const ThreadState& thread : threads) {
       if (thread.state == 'Z' || thread.state == 'X') continue;
-      auto process = std::find_if(processes.begin(), processes.end(), [&](auto& each) { return each.pid == thread.process; });
-      outcome_.threads.push_back({thread.process, thread.thread, process == processes.end() ? "" : process->name,
-                                  thread.process == program_->pid(), thread.waits_for, {}});
-    }
-    constexpr std::size_t stacks_wanted = 12;  // more help nobody, and each takes a few milliseconds
-    for (std::size_t i = 0; i < std::min(stacks_wanted, outcome_.threads.size()); ++i) {
-      outcome_.threads[i].stack = stack_of(outcome_.threads[i].process, outcome_.threads[i].thread);
+      auto process =
+          std::find_if(processes.begin(), processes.end(), [&](auto& each) { return each.pid == thread.process; });
+      StoppedThread stopped{thread.process,
+                            thread.thread,
+                            process == processes.end() ? "" : process->name,
+                            thread.process == program_->pid(),
+                            thread.waits_for,
+                            {}};
+      constexpr std::size_t stacks_wanted = 12;  // more help nobody, and each takes a few milliseconds
+      // ptrace(2) waits for the thread to stop, and a thread inside vfork does not stop before its child ends.
+      if (outcome_.threads.size() < stacks_wanted && thread.state != 'D')
+        stopped.stack = stack_of(thread.process, thread.thread);
+      outcome_.threads.push_back(std::move(stopped));
     }
     return true;
   }
@@ -247,7 +262,8 @@ class Run {
       outcome_.output += tail_.substr(tail_.size() - end);
     }
     std::error_code error;
-    for (std::filesystem::directory_iterator it(scratch_.reports(), error), end; !error && it != end; it.increment(error)) {
+    for (std::filesystem::directory_iterator it(scratch_.reports(), error), end; !error && it != end;
+         it.increment(error)) {
       std::ifstream file(it->path());
       outcome_.reports.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
     }
@@ -266,7 +282,7 @@ class Run {
   int signals_ = -1;
   std::optional<Process> program_;
   std::vector<ThreadState> last_look_;
-  Clock::time_point last_word_;
+  Clock::time_point last_word_, last_look_at_;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The program `supervise`: reads a RunRequest as JSON from its one argument, runs it, and prints the RunOutcome as JSON.
-// A process of its own, so that it can be the sub-reaper of one run alone.
+// The program `supervise`: reads a RunRequest as JSON from its one argument, runs it, and prints the RunOutcome as
+// JSON. A process of its own, so that it can be the sub-reaper of one run alone.
 
 #include <cstdio>
 #include <exception>

@@ -36,11 +36,16 @@ std::string Exercise::suite() const {
 
 std::string Solution::target(const Exercise& exercise, const std::string& lens) const {
   switch (role) {
-    case Role::learner: return exercise.slug + "." + lens;
-    case Role::stub: return exercise.slug + ".stub." + lens;
-    case Role::reference: return exercise.slug + ".reference." + lens;
-    case Role::right: return exercise.slug + ".right." + name + "." + lens;
-    case Role::wrong: return exercise.slug + ".wrong." + name + "." + lens;
+    case Role::learner:
+      return exercise.slug + "." + lens;
+    case Role::stub:
+      return exercise.slug + ".stub." + lens;
+    case Role::reference:
+      return exercise.slug + ".reference." + lens;
+    case Role::right:
+      return exercise.slug + ".right." + name + "." + lens;
+    case Role::wrong:
+      return exercise.slug + ".wrong." + name + "." + lens;
   }
   return "";
 }
@@ -49,7 +54,8 @@ Workbook Workbook::open(const fs::path& directory) {
   std::ifstream file(directory / "manifest.json");
   nlohmann::json manifest = nlohmann::json::parse(file, nullptr, false);
   if (manifest.is_discarded()) {
-    throw std::runtime_error("There is no manifest in " + directory.string() + ". Run ./learn, or cmake --preset plain.");
+    throw std::runtime_error("There is no manifest in " + directory.string() +
+                             ". Run ./learn, or cmake --preset plain.");
   }
   Workbook workbook;
   workbook.root = manifest.at("source").get<std::string>();
@@ -146,7 +152,9 @@ std::size_t distance(const std::string& left, const std::string& right) {
 }  // namespace
 
 const Exercise& nearest_exercise(const Workbook& workbook, const std::string& name) {
-  auto far_off = [&](const Exercise& exercise) { return std::min(distance(name, exercise.slug), distance(name, exercise.id)); };
+  auto far_off = [&](const Exercise& exercise) {
+    return std::min(distance(name, exercise.slug), distance(name, exercise.id));
+  };
   return *std::min_element(workbook.exercises.begin(), workbook.exercises.end(),
                            [&](auto& left, auto& right) { return far_off(left) < far_off(right); });
 }

@@ -72,7 +72,9 @@ TEST_F(BadInput, AFileThatCannotBeReadSaysSo) {
 }
 
 TEST_F(BadInput, TheFirstErrorOfTheCompilerIsShownWholeAndTheRestCounted) {
-  save("#pragma once\ninline int answer() { return nonsense; }\ninline bool is_answer(int value) { return nothing == value; }\n");
+  save(
+      "#pragma once\ninline int answer() { return nonsense; }\ninline bool is_answer(int value) { return nothing == "
+      "value; }\n");
   Captured captured = learn({"check", "--lens", "plain"});
   EXPECT_NE(captured.text.find("use of undeclared identifier 'nonsense'"), std::string::npos) << captured.text;
   EXPECT_NE(captured.text.find("answer.hpp:2"), std::string::npos) << captured.text;
@@ -81,7 +83,9 @@ TEST_F(BadInput, TheFirstErrorOfTheCompilerIsShownWholeAndTheRestCounted) {
 }
 
 TEST_F(BadInput, AFunctionThatIsDeclaredAndNotDefinedIsNamed) {
-  save("#pragma once\nint missing_part();\ninline int answer() { return missing_part(); }\ninline bool is_answer(int value) { return value == 42; }\n");
+  save(
+      "#pragma once\nint missing_part();\ninline int answer() { return missing_part(); }\ninline bool is_answer(int "
+      "value) { return value == 42; }\n");
   Captured captured = learn({"check", "--lens", "plain"});
   EXPECT_NE(captured.text.find("does not link"), std::string::npos) << captured.text;
   EXPECT_NE(captured.text.find("missing_part()"), std::string::npos) << captured.text;
@@ -95,7 +99,8 @@ TEST_F(BadInput, AFunctionThatTheTestWantsAndTheFileDoesNotHaveIsNamed) {
 
 TEST_F(BadInput, UnknownLinesOfTheProgressAreKeptAsideWithAWarning) {
   fs::create_directories(root / ".learn");
-  std::ofstream(root / ".learn/progress") << "answer passed hints=2\n\x01\x02 rubbish\nanswer passed hints=9 and more\nold-exercise passed\n";
+  std::ofstream(root / ".learn/progress")
+      << "answer passed hints=2\n\x01\x02 rubbish\nanswer passed hints=9 and more\nold-exercise passed\n";
   Captured captured = learn({"list", "--json"});
   EXPECT_EQ(captured.ending.status, 0);
   EXPECT_NE(captured.text.find("2 lines of"), std::string::npos) << captured.text;

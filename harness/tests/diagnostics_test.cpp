@@ -8,7 +8,8 @@ namespace {
 TEST(FailureFromBuild, PrefersTheErrorThatLeadsToTheLearnersFile) {
   Failure failure = failure_from_build(
       "FAILED: x.o\n"
-      "/lib/vector:10:2: error: no member named 'size'\n   10 | x\n/me/file.hpp:7:3: note: in instantiation requested here\n    7 | y\n"
+      "/lib/vector:10:2: error: no member named 'size'\n   10 | x\n/me/file.hpp:7:3: note: in instantiation requested "
+      "here\n    7 | y\n"
       "/lib/map:1:1: error: second\n2 errors generated.\n",
       "/me/file.hpp");
   EXPECT_EQ(failure.message, "no member named 'size'");
@@ -23,7 +24,8 @@ TEST(FailureFromBuild, SaysSoWhenTheCompilerGaveNoError) {
 }
 
 TEST(FailureFromBuild, FindsAFatalError) {
-  Failure failure = failure_from_build("/me/file.hpp:3:10: fatal error: 'nowhere.hpp' file not found\n", "/me/file.hpp");
+  Failure failure =
+      failure_from_build("/me/file.hpp:3:10: fatal error: 'nowhere.hpp' file not found\n", "/me/file.hpp");
   EXPECT_EQ(failure.message, "'nowhere.hpp' file not found");
   EXPECT_EQ(failure.learner.line, 3);
 }

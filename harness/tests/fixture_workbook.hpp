@@ -30,7 +30,8 @@ class FixtureWorkbook : public ::testing::Test {
     for (const auto& entry : std::filesystem::directory_iterator(file.parent_path())) {
       if (entry.path().extension() == ".bak") std::filesystem::remove(entry.path(), ignored);
     }
-    std::filesystem::copy_file(root / "solutions/01-fixture/01-answer/stub.hpp", file, std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(root / "solutions/01-fixture/01-answer/stub.hpp", file,
+                               std::filesystem::copy_options::overwrite_existing);
   }
 
   void save(const std::string& text) const { std::ofstream(file) << text; }

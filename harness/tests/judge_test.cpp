@@ -17,7 +17,9 @@ class JudgeTest : public ::testing::Test {
   }
   void add(nlohmann::json event) { outcome.events.push_back(std::move(event)); }
   void end_of(const std::string& test) { add({{"event", "test ended"}, {"test", test}, {"passed", true}}); }
-  LensVerdict verdict() { return judge(outcome, exercise, {Solution::Role::learner, "/nowhere/subject.hpp", ""}, "plain"); }
+  LensVerdict verdict() {
+    return judge(outcome, exercise, {Solution::Role::learner, "/nowhere/subject.hpp", ""}, "plain");
+  }
 
   RunOutcome outcome;
   Exercise exercise;
@@ -65,7 +67,12 @@ TEST_F(JudgeTest, TakesAPromiseThatWasKeptForNoReason) {
 }
 
 TEST_F(JudgeTest, AFailureThatAChildReportedCountsEvenIfTheTestPassed) {
-  add({{"event", "failure"}, {"test", "Subject.First"}, {"kind", "wrong answer"}, {"file", "t.cpp"}, {"line", 3}, {"message", "no"}});
+  add({{"event", "failure"},
+       {"test", "Subject.First"},
+       {"kind", "wrong answer"},
+       {"file", "t.cpp"},
+       {"line", 3},
+       {"message", "no"}});
   end_of("Subject.First");
   add({{"event", "test started"}, {"test", "Subject.Second"}});
   end_of("Subject.Second");

@@ -19,7 +19,8 @@ namespace {
 constexpr auto watchdog = std::chrono::seconds(60);
 }
 
-PseudoTerminal::PseudoTerminal(const std::vector<std::string>& arguments, const std::map<std::string, std::string>& environment) {
+PseudoTerminal::PseudoTerminal(const std::vector<std::string>& arguments,
+                               const std::map<std::string, std::string>& environment) {
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);

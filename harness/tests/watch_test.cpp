@@ -15,7 +15,12 @@ namespace fs = std::filesystem;
 
 class Watch : public FixtureWorkbook {
  protected:
-  std::map<std::string, std::string> environment = {{"INTERLEAVE_WORKBOOK", root.string()}, {"TERM", "xterm"}, {"LANG", "C.UTF-8"}, {"LC_ALL", ""}, {"PAGER", "cat"}, {"TERM_PROGRAM", ""}};
+  std::map<std::string, std::string> environment = {{"INTERLEAVE_WORKBOOK", root.string()},
+                                                    {"TERM", "xterm"},
+                                                    {"LANG", "C.UTF-8"},
+                                                    {"LC_ALL", ""},
+                                                    {"PAGER", "cat"},
+                                                    {"TERM_PROGRAM", ""}};
 
   static bool is_whole(const PseudoTerminal& terminal) {
     termios settings = terminal.settings();
@@ -57,8 +62,10 @@ TEST_F(Watch, ASaveDuringACheckStartsAnew) {
   PseudoTerminal terminal({program}, environment);
   ASSERT_TRUE(terminal.shows("not done yet"));
   // Compiles for as long as it takes, and then would spin until the watchdog comes.
-  save("#pragma once\n#include <atomic>\ninline int answer() { static std::atomic<int> zero; while (zero == 0) {} return 42; }\n"
-       "inline bool is_answer(int value) { return value == 42; }\n");
+  save(
+      "#pragma once\n#include <atomic>\ninline int answer() { static std::atomic<int> zero; while (zero == 0) {} "
+      "return 42; }\n"
+      "inline bool is_answer(int value) { return value == 42; }\n");
   ASSERT_TRUE(terminal.shows("...")) << terminal.screen();
   save(right_answer);
   EXPECT_TRUE(terminal.shows("Solved.")) << terminal.screen();
@@ -161,7 +168,8 @@ TEST_F(Watch, LeavesTheTerminalWholeAfterACrash) {
   PseudoTerminal terminal({program}, environment);
   ASSERT_TRUE(terminal.shows("not done yet"));
   // The session runs in a child of the process that guards the terminal.
-  std::ifstream children("/proc/" + std::to_string(terminal.pid()) + "/task/" + std::to_string(terminal.pid()) + "/children");
+  std::ifstream children("/proc/" + std::to_string(terminal.pid()) + "/task/" + std::to_string(terminal.pid()) +
+                         "/children");
   pid_t session = 0;
   ASSERT_TRUE(children >> session);
   ::kill(session, SIGSEGV);

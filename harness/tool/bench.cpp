@@ -39,8 +39,10 @@ void run_or_throw(std::vector<std::string> arguments, const std::string& directo
 }  // namespace
 
 int bench_latency(Session& session, const std::string& name, int repeats) {
-  fmt::print("Time to the verdict on the reference, from the touched file through all lenses, against one bare\n"
-             "clang++ -O1 compile, link and run of the same test. Median of {}; the goal is a ratio of 0.70 or less.\n\n", repeats);
+  fmt::print(
+      "Time to the verdict on the reference, from the touched file through all lenses, against one bare\n"
+      "clang++ -O1 compile, link and run of the same test. Median of {}; the goal is a ratio of 0.70 or less.\n\n",
+      repeats);
   fmt::print("{:<26}{:>8}{:>12}{:>12}{:>8}\n", "exercise", "lenses", "bare [s]", "verdict [s]", "ratio");
   for (const Exercise& exercise : session.workbook.exercises) {
     if (!name.empty() && &exercise != &session.exercise(name)) continue;
@@ -50,10 +52,23 @@ int bench_latency(Session& session, const std::string& name, int repeats) {
     ScratchDirectory scratch;
     std::string program = (scratch.work() / "bare").string();
     std::string support = (session.workbook.build / "harness" / "exercise" / "libexercise_plain.a").string();
-    std::vector<std::string> compile = {session.workbook.compiler, "-std=c++20", "-O1", "-pthread", "-DINTERLEAVE_LENS=\"plain\"",
-                                        "-I", (session.workbook.root / "harness").string(), "-I", exercise.solutions.string(),
-                                        exercise.test_file().string(), support, "-lgmock", "-lgtest", "-o", program};
-    for (const char* function : {"fork", "alarm", "ualarm", "setitimer"}) compile.push_back(std::string("-Wl,--wrap=") + function);
+    std::vector<std::string> compile = {session.workbook.compiler,
+                                        "-std=c++20",
+                                        "-O1",
+                                        "-pthread",
+                                        "-DINTERLEAVE_LENS=\"plain\"",
+                                        "-I",
+                                        (session.workbook.root / "harness").string(),
+                                        "-I",
+                                        exercise.solutions.string(),
+                                        exercise.test_file().string(),
+                                        support,
+                                        "-lgmock",
+                                        "-lgtest",
+                                        "-o",
+                                        program};
+    for (const char* function : {"fork", "alarm", "ualarm", "setitimer"})
+      compile.push_back(std::string("-Wl,--wrap=") + function);
 
     std::vector<double> bare, verdict, ratios;
     for (int i = 0; i < repeats; ++i) {
@@ -64,12 +79,13 @@ int bench_latency(Session& session, const std::string& name, int repeats) {
       }));
       ::utimensat(AT_FDCWD, exercise.reference().c_str(), nullptr, 0);
       verdict.push_back(seconds_of([&] {
-        if (!grade(session.workbook, exercise, reference, exercise.lenses).passed()) throw std::runtime_error(exercise.slug + ": the reference did not pass");
+        if (!grade(session.workbook, exercise, reference, exercise.lenses).passed())
+          throw std::runtime_error(exercise.slug + ": the reference did not pass");
       }));
       ratios.push_back(verdict.back() / bare.back());
     }
-    fmt::print("{:<26}{:>8}{:>12.2f}{:>12.2f}{:>8.2f}\n", exercise.id + " " + exercise.slug, exercise.lenses.size(), median(bare),
-               median(verdict), median(ratios));
+    fmt::print("{:<26}{:>8}{:>12.2f}{:>12.2f}{:>8.2f}\n", exercise.id + " " + exercise.slug, exercise.lenses.size(),
+               median(bare), median(verdict), median(ratios));
     std::fflush(stdout);
   }
   return 0;

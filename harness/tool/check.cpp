@@ -25,20 +25,22 @@ int check(Session& session, const CheckOptions& options) {
     if (std::find(lenses.begin(), lenses.end(), options.lens) == lenses.end()) {
       std::string all;
       for (const std::string& lens : lenses) all += " " + lens;
-      throw UsageError("Exercise " + exercise.slug + " is not graded under '" + options.lens + "'. Its lenses are:" + all + ".");
+      throw UsageError("Exercise " + exercise.slug + " is not graded under '" + options.lens +
+                       "'. Its lenses are:" + all + ".");
     }
     lenses = {options.lens};
   }
 
   bool text = !options.json && !options.events;
   if (text) std::printf("%s\n", session.style.bold(exercise.id + " " + exercise.slug).c_str());
-  Verdict verdict = grade(session.workbook, exercise, session.learner_solution(exercise), lenses, [&](const LensVerdict& lens) {
-    if (options.events) print_line({{"event", "lens"}, {"lens", lens}});
-    if (text) {
-      std::fputs(lens_line(lens, session.style).c_str(), stdout);
-      std::fflush(stdout);
-    }
-  });
+  Verdict verdict =
+      grade(session.workbook, exercise, session.learner_solution(exercise), lenses, [&](const LensVerdict& lens) {
+        if (options.events) print_line({{"event", "lens"}, {"lens", lens}});
+        if (text) {
+          std::fputs(lens_line(lens, session.style).c_str(), stdout);
+          std::fflush(stdout);
+        }
+      });
 
   // Progress is a convenience: that it cannot be written must not hide the verdict.
   std::string warning;
@@ -50,10 +52,13 @@ int check(Session& session, const CheckOptions& options) {
     }
   }
   if (options.events) print_line({{"event", "verdict"}, {"verdict", verdict}});
-  if (options.json) std::printf("%s\n", nlohmann::json(verdict).dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  if (options.json)
+    std::printf("%s\n", nlohmann::json(verdict).dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   if (text) {
     if (const Failure* failure = verdict.first_failure()) {
-      std::printf("\n%s", explanation(*verdict.first_failed_lens(), *failure, session.workbook.root.string(), session.style).c_str());
+      std::printf(
+          "\n%s",
+          explanation(*verdict.first_failed_lens(), *failure, session.workbook.root.string(), session.style).c_str());
     }
   }
   if (!warning.empty()) std::fprintf(stderr, "learn: %s\n", warning.c_str());

@@ -6,7 +6,8 @@
 #include "tool/session.hpp"
 
 // One function per command, each in a file of its own. They return the exit status: 0 for success, 1 when something
-// failed that was asked about. Throw UsageError for what a person got wrong, std::runtime_error for what the machine did.
+// failed that was asked about. Throw UsageError for what a person got wrong, std::runtime_error for what the machine
+// did.
 namespace interleave {
 
 struct CheckOptions {

@@ -53,7 +53,8 @@ void examine_programs(Examination& examination, const Workbook& workbook) {
   std::string clang = first_line_of({workbook.compiler, "--version"});
   std::smatch version;
   if (!std::regex_search(clang, version, std::regex(R"(version (\d+)\.)"))) {
-    examination.bad("the compiler " + workbook.compiler + " does not answer", "Install Clang 19, remove build/ and start ./learn again.");
+    examination.bad("the compiler " + workbook.compiler + " does not answer",
+                    "Install Clang 19, remove build/ and start ./learn again.");
   } else if (std::stoi(version[1]) < 18) {
     examination.bad(clang + " is too old", "Install Clang 18 or newer, remove build/ and start ./learn again.");
   } else {
@@ -70,11 +71,13 @@ void examine_programs(Examination& examination, const Workbook& workbook) {
 }
 
 // Compiles and runs an empty program: the flags here are what it asks about, so it is no lens.
-void examine_sanitizer(Examination& examination, const Workbook& workbook, const ScratchDirectory& scratch, const std::string& name) {
+void examine_sanitizer(Examination& examination, const Workbook& workbook, const ScratchDirectory& scratch,
+                       const std::string& name) {
   fs::path source = scratch.work() / "empty.cpp", program = scratch.work() / name;
   std::ofstream(source) << "int main() {}\n";
   Command compile;
-  compile.arguments = {workbook.compiler, "-fsanitize=" + name, "-fuse-ld=lld", source.string(), "-o", program.string()};
+  compile.arguments = {workbook.compiler, "-fsanitize=" + name, "-fuse-ld=lld", source.string(), "-o",
+                       program.string()};
   Captured compiled = run_and_capture(compile);
   if (!compiled.ending.succeeded()) {
     examination.bad("a program cannot be built with -fsanitize=" + name + ":\n" + compiled.text,
@@ -90,8 +93,9 @@ void examine_sanitizer(Examination& examination, const Workbook& workbook, const
   }
   std::string bits;
   std::ifstream("/proc/sys/vm/mmap_rnd_bits") >> bits;
-  examination.bad("a program does not start under the " + name + " sanitizer (vm.mmap_rnd_bits is " + bits + ")",
-                  "LLVM before 18.1 cannot work with more than 30 bits: sudo sysctl vm.mmap_rnd_bits=28, or a newer Clang.");
+  examination.bad(
+      "a program does not start under the " + name + " sanitizer (vm.mmap_rnd_bits is " + bits + ")",
+      "LLVM before 18.1 cannot work with more than 30 bits: sudo sysctl vm.mmap_rnd_bits=28, or a newer Clang.");
 }
 
 void examine_kernel(Examination& examination) {
@@ -100,12 +104,14 @@ void examine_kernel(Examination& examination) {
   if (scope == "0" || scope == "1" || ::geteuid() == 0) {
     examination.good("stacks of stopped programs can be read (ptrace)");
   } else {
-    examination.remark("kernel.yama.ptrace_scope is " + scope + ": a hang is shown without the lines where it stands, and later");
+    examination.remark("kernel.yama.ptrace_scope is " + scope +
+                       ": a hang is shown without the lines where it stands, and later");
   }
   if (fs::exists("/proc/self/task/" + std::to_string(::getpid()) + "/children")) {
     examination.good("the kernel lists child processes");
   } else {
-    examination.bad("/proc/<pid>/task/<tid>/children is missing", "The grader needs a kernel with CONFIG_PROC_CHILDREN; use the dev container on another machine.");
+    examination.bad("/proc/<pid>/task/<tid>/children is missing",
+                    "The grader needs a kernel with CONFIG_PROC_CHILDREN; use the dev container on another machine.");
   }
   if (private_ipc_is_possible()) {
     examination.good("test programs get IPC names of their own (namespaces)");
@@ -119,13 +125,15 @@ void examine_machine(Examination& examination, const Workbook& workbook) {
   if (::statvfs(workbook.build.c_str(), &disk) == 0) {
     std::uint64_t free = disk.f_bavail * disk.f_frsize >> 20;
     if (free < 200) {
-      examination.bad(fmt::format("{} MiB free in {}", free, workbook.build.string()), "A build of all exercises needs a few hundred; make room.");
+      examination.bad(fmt::format("{} MiB free in {}", free, workbook.build.string()),
+                      "A build of all exercises needs a few hundred; make room.");
     } else {
       examination.good(fmt::format("{} MiB free in {}", free, workbook.build.string()));
     }
   }
   if (::access(workbook.root.c_str(), W_OK) != 0) {
-    examination.remark("the checkout cannot be written, so exercises cannot be edited there; progress is kept in the build tree");
+    examination.remark(
+        "the checkout cannot be written, so exercises cannot be edited there; progress is kept in the build tree");
   }
   examination.good(fmt::format("{} cores", std::thread::hardware_concurrency()));
 }
@@ -136,10 +144,12 @@ int doctor(Session& session) {
   Examination examination(session.style);
   ScratchDirectory scratch;
   examine_programs(examination, session.workbook);
-  for (const char* sanitizer : {"address", "thread"}) examine_sanitizer(examination, session.workbook, scratch, sanitizer);
+  for (const char* sanitizer : {"address", "thread"})
+    examine_sanitizer(examination, session.workbook, scratch, sanitizer);
   examine_kernel(examination);
   examine_machine(examination, session.workbook);
-  fmt::print("{}\n", examination.sound() ? "Everything that the workbook needs is here." : "Something is missing; see the lines marked above.");
+  fmt::print("{}\n", examination.sound() ? "Everything that the workbook needs is here."
+                                         : "Something is missing; see the lines marked above.");
   return examination.sound() ? 0 : 1;
 }
 

@@ -46,15 +46,18 @@ int main(int argc, char** argv) {
   CLI::App* verify_command = app.add_subcommand("verify", "The workbook's own tests");
   verify_command->add_option("ID", verify_options.exercises, "These exercises alone");
   verify_command->add_option("--lens", verify_options.lens, "One lens alone");
-  verify_command->add_option("--repeat", verify_options.repeat, "Prove each solution so many times")->check(CLI::PositiveNumber);
-  CLI::App* prove_command = app.add_subcommand("prove", "One solution whose answer is known, through one lens")->group("");
+  verify_command->add_option("--repeat", verify_options.repeat, "Prove each solution so many times")
+      ->check(CLI::PositiveNumber);
+  CLI::App* prove_command =
+      app.add_subcommand("prove", "One solution whose answer is known, through one lens")->group("");
   std::string prove_lens, solution_file;
   bool no_build = false;
   prove_command->add_option("--lens", prove_lens)->required();
   prove_command->add_flag("--no-build", no_build);
   prove_command->add_option("FILE", solution_file)->required();
   CLI::App* bench_command = app.add_subcommand("bench", "How fast the grader answers");
-  CLI::App* latency_command = bench_command->add_subcommand("latency", "Time to a verdict against one bare compile, link and run");
+  CLI::App* latency_command =
+      bench_command->add_subcommand("latency", "Time to a verdict against one bare compile, link and run");
   bench_command->require_subcommand(1);
   int repeats = 5;
   latency_command->add_option("ID", exercise, "One exercise alone");

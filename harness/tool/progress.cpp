@@ -69,8 +69,9 @@ void Progress::read() {
   std::ofstream out(beside, std::ios::app);
   out << aside;
   out.close();
-  warning_ = std::to_string(count) + (count == 1 ? " line" : " lines") + " of " + file_.string() + " could not be understood and " +
-             (count == 1 ? "was" : "were") + (out ? " moved to " + beside.string() : " ignored") + ".";
+  warning_ = std::to_string(count) + (count == 1 ? " line" : " lines") + " of " + file_.string() +
+             " could not be understood and " + (count == 1 ? "was" : "were") +
+             (out ? " moved to " + beside.string() : " ignored") + ".";
   if (out) write();
 }
 
@@ -89,7 +90,8 @@ void Progress::write() const {
   std::string temporary = file_.string() + ".new." + std::to_string(::getpid());
   int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor < 0) fail(errno);
-  bool written = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(descriptor) == 0;
+  bool written =
+      ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(descriptor) == 0;
   int error = errno;
   ::close(descriptor);
   if (!written || ::rename(temporary.c_str(), file_.c_str()) != 0) {

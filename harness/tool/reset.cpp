@@ -27,10 +27,14 @@ std::string reset_file(const Exercise& exercise) {
   // The new text is there, whole, before the old one moves away: a kill in between loses neither.
   fs::path fresh = file.string() + ".new";
   fs::copy_file(exercise.stub(), fresh, fs::copy_options::overwrite_existing, error);
-  if (error) throw std::runtime_error("The file could not be reset: " + error.message() + " (" + fresh.string() + "). Nothing was changed.");
+  if (error)
+    throw std::runtime_error("The file could not be reset: " + error.message() + " (" + fresh.string() +
+                             "). Nothing was changed.");
   if (!kept.empty()) fs::rename(file, kept, error);
   if (!error) fs::rename(fresh, file, error);
-  if (error) throw std::runtime_error("The file could not be reset: " + error.message() + ". Your text is in " + (kept.empty() ? file.string() : kept) + ".");
+  if (error)
+    throw std::runtime_error("The file could not be reset: " + error.message() + ". Your text is in " +
+                             (kept.empty() ? file.string() : kept) + ".");
   return kept;
 }
 

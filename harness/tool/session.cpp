@@ -32,18 +32,21 @@ fs::path progress_directory(const Workbook& workbook) {
 Session Session::open(const std::string& language) {
   // This program is <build>/bin/learn. The harness's tests work on a small workbook of their own.
   const char* other = std::getenv("INTERLEAVE_WORKBOOK");
-  fs::path directory = other != nullptr ? fs::path(other) : fs::read_symlink("/proc/self/exe").parent_path().parent_path();
+  fs::path directory =
+      other != nullptr ? fs::path(other) : fs::read_symlink("/proc/self/exe").parent_path().parent_path();
   Workbook workbook = Workbook::open(directory);
   Progress progress(progress_directory(workbook));
   if (!progress.warning().empty()) std::fprintf(stderr, "learn: %s\n", progress.warning().c_str());
-  return {std::move(workbook), std::move(progress), language.empty() ? language_of_environment() : language, Style::of(STDOUT_FILENO)};
+  return {std::move(workbook), std::move(progress), language.empty() ? language_of_environment() : language,
+          Style::of(STDOUT_FILENO)};
 }
 
 const Exercise& Session::exercise(const std::string& name) const {
   if (name.empty()) return current();
   if (const Exercise* found = find_exercise(workbook, name)) return *found;
   const Exercise& nearest = nearest_exercise(workbook, name);
-  throw UsageError("There is no exercise '" + name + "'. Did you mean " + nearest.id + " " + nearest.slug + "? ./learn list shows all.");
+  throw UsageError("There is no exercise '" + name + "'. Did you mean " + nearest.id + " " + nearest.slug +
+                   "? ./learn list shows all.");
 }
 
 const Exercise& Session::current() const {

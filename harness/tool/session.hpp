@@ -31,7 +31,9 @@ struct Session {
   /// The one to work on: what was chosen last, else the first that is not passed, else the last.
   const Exercise& current() const;
 
-  Solution learner_solution(const Exercise& exercise) const { return {Solution::Role::learner, exercise.learner_file(), ""}; }
+  Solution learner_solution(const Exercise& exercise) const {
+    return {Solution::Role::learner, exercise.learner_file(), ""};
+  }
 };
 
 }  // namespace interleave

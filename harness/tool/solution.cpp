@@ -23,14 +23,16 @@ int solution(Session& session, const std::string& name, bool yes) {
   const Exercise& exercise = session.exercise(name);
   if (!session.progress.of(exercise.slug).passed && !yes &&
       !ask("You have not solved " + exercise.slug + " yet. Show the solution all the same?", false)) {
-    std::printf("Try ./learn hint %s first. Without a question: ./learn solution %s --yes\n", exercise.slug.c_str(), exercise.slug.c_str());
+    std::printf("Try ./learn hint %s first. Without a question: ./learn solution %s --yes\n", exercise.slug.c_str(),
+                exercise.slug.c_str());
     return 1;
   }
-  std::string text = session.style.bold("The reference, " + relative(session, exercise.reference())) + "\n\n" + text_of(exercise.reference());
+  std::string text = session.style.bold("The reference, " + relative(session, exercise.reference())) + "\n\n" +
+                     text_of(exercise.reference());
   std::string others, mistakes;
   for (const Solution& each : solutions_of(exercise)) {
-    std::string entry = "  " + session.style.bold(each.name) + session.style.dim("  " + relative(session, each.file)) + "\n" +
-                        fold(head_sentence_of(each.file), session.style.width, "    ");
+    std::string entry = "  " + session.style.bold(each.name) + session.style.dim("  " + relative(session, each.file)) +
+                        "\n" + fold(head_sentence_of(each.file), session.style.width, "    ");
     if (each.role == Solution::Role::right) others += entry;
     if (each.role == Solution::Role::wrong) mistakes += entry;
   }

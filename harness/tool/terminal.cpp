@@ -47,7 +47,8 @@ Style Style::of(int descriptor) {
 std::string fold(const std::string& text, int width, const std::string& indent) {
   std::string result;
   std::istringstream lines(text);
-  std::size_t room = width > static_cast<int>(indent.size()) + 20 ? static_cast<std::size_t>(width) - indent.size() : 20;
+  std::size_t room =
+      width > static_cast<int>(indent.size()) + 20 ? static_cast<std::size_t>(width) - indent.size() : 20;
   for (std::string line; std::getline(lines, line);) {
     while (line.size() > room) {
       auto at = line.rfind(' ', room);
@@ -94,8 +95,10 @@ int run_guarded(int (*session)(void*), void* argument) {
     ::tcsetattr(STDIN_FILENO, TCSANOW, &before);
     if (WIFSIGNALED(status)) {
       std::fputs("\x1b[0m\x1b[?25h\n", stdout);
-      std::fprintf(stderr, "learn was ended by signal %d. Your files and your progress are as they were; start it again with ./learn.\n",
-                   WTERMSIG(status));
+      std::fprintf(
+          stderr,
+          "learn was ended by signal %d. Your files and your progress are as they were; start it again with ./learn.\n",
+          WTERMSIG(status));
     }
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -6,8 +6,8 @@
 
 namespace interleave {
 
-/// How text may look on an output: colours unless NO_COLOR (no-color.org) or it is no terminal; signs beyond ASCII if the
-/// locale has them.
+/// How text may look on an output: colours unless NO_COLOR (no-color.org) or it is no terminal; signs beyond ASCII if
+/// the locale has them.
 struct Style {
   bool colour = false;
   bool unicode = false;
@@ -29,7 +29,8 @@ struct Style {
   }
 };
 
-/// Folds text at spaces into lines of at most `width` columns, each behind `indent`. Keeps the line breaks that are there.
+/// Folds text at spaces into lines of at most `width` columns, each behind `indent`. Keeps the line breaks that are
+/// there.
 std::string fold(const std::string& text, int width, const std::string& indent);
 
 /// Keys one at a time and without echo, for as long as it lives; Ctrl-C still is a signal. The destructor puts the
@@ -45,8 +46,8 @@ class KeyMode {
   termios before_;
 };
 
-/// Runs `session` in a child process and returns its exit status. This process only waits, and puts the terminal back as
-/// it was when the child is gone, whatever ended it; it passes on the signals that ask it to stop.
+/// Runs `session` in a child process and returns its exit status. This process only waits, and puts the terminal back
+/// as it was when the child is gone, whatever ended it; it passes on the signals that ask it to stop.
 int run_guarded(int (*session)(void*), void* argument);
 
 /// Asks a question that is answered by y or n; `otherwise` for any other answer or no terminal.

@@ -70,7 +70,8 @@ std::string rendered(const std::string& markdown, const Style& style) {
 
 void show_page(const std::string& text) {
   winsize size{};
-  bool fits = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || std::count(text.begin(), text.end(), '\n') < size.ws_row;
+  bool fits =
+      ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || std::count(text.begin(), text.end(), '\n') < size.ws_row;
   if (::isatty(STDOUT_FILENO) == 1 && ::isatty(STDIN_FILENO) == 1 && !fits) {
     const char* wanted = std::getenv("PAGER");
     std::FILE* file = std::tmpfile();

@@ -53,12 +53,14 @@ std::string lens_line(const LensVerdict& lens, const Style& style) {
 
 std::string explanation(const LensVerdict& lens, const Failure& failure, const std::string& root, const Style& style) {
   std::string title = failure.test.empty() ? "" : failure.test + "  ";
-  std::string text = "  " + style.bold(title) + style.red(std::string(name_of(failure.kind))) + style.dim(" (" + lens.lens + ")") + "\n\n";
+  std::string text = "  " + style.bold(title) + style.red(std::string(name_of(failure.kind))) +
+                     style.dim(" (" + lens.lens + ")") + "\n\n";
   text += fold(failure.message, style.width, "    ");
   if (!failure.details.empty()) text += "\n";
   for (std::size_t i = 0; i < std::min(details_shown, failure.details.size()); ++i) {
     std::string detail = failure.details[i];
-    for (auto at = detail.find(root + "/"); at != std::string::npos; at = detail.find(root + "/")) detail.erase(at, root.size() + 1);
+    for (auto at = detail.find(root + "/"); at != std::string::npos; at = detail.find(root + "/"))
+      detail.erase(at, root.size() + 1);
     text += failure.kind == FailureKind::does_not_compile ? "    " + detail + "\n" : fold(detail, style.width, "    ");
   }
   if (failure.details.size() > details_shown) {
@@ -67,7 +69,8 @@ std::string explanation(const LensVerdict& lens, const Failure& failure, const s
   text += "\n";
   if (!failure.learner.file.empty()) {
     text += "    look at  " + style.bold(shown(failure.learner, root)) + "\n";
-    if (std::string line = source_line(failure.learner); !line.empty()) text += style.dim("             " + line) + "\n";
+    if (std::string line = source_line(failure.learner); !line.empty())
+      text += style.dim("             " + line) + "\n";
   }
   if (!failure.place.file.empty() && failure.place.file != failure.learner.file) {
     text += "    test at  " + shown(failure.place, root) + "\n";
@@ -77,7 +80,8 @@ std::string explanation(const LensVerdict& lens, const Failure& failure, const s
                                   lens.not_reported.size() == 1 ? "test did" : "tests did"));
   }
   if (!lens.output.empty()) {
-    text += "\n" + style.dim("  The program printed:") + "\n" + fold(lens.output.substr(0, output_shown), style.width, "    ");
+    text += "\n" + style.dim("  The program printed:") + "\n" +
+            fold(lens.output.substr(0, output_shown), style.width, "    ");
     if (lens.output.size() > output_shown) text += style.dim("    (more in the raw report)") + "\n";
   }
   return text;
@@ -89,7 +93,8 @@ std::string raw_report(const Verdict& verdict) {
     for (const Failure& failure : lens.failures) {
       text += fmt::format("== {}: {} {}\n{}\n", lens.lens, failure.test, name_of(failure.kind), failure.message);
       for (const std::string& detail : failure.details) text += "  " + detail + "\n";
-      if (!failure.place.file.empty()) text += "  at " + failure.place.file + ":" + std::to_string(failure.place.line) + "\n";
+      if (!failure.place.file.empty())
+        text += "  at " + failure.place.file + ":" + std::to_string(failure.place.line) + "\n";
       if (!failure.raw.empty()) text += "\n" + failure.raw + "\n";
     }
     if (!lens.output.empty()) text += fmt::format("== {}: the program printed\n{}\n", lens.lens, lens.output);

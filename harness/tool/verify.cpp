@@ -3,8 +3,8 @@
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -30,7 +30,9 @@ struct Proof {
 
   std::string target() const { return solution.target(*exercise, lens); }
   std::string name() const {
-    std::string role = solution.role == Solution::Role::right ? "right/" : solution.role == Solution::Role::wrong ? "wrong/" : "";
+    std::string role = solution.role == Solution::Role::right   ? "right/"
+                       : solution.role == Solution::Role::wrong ? "wrong/"
+                                                                : "";
     return fmt::format("{} {} {}{} ({})", exercise->id, exercise->slug, role, solution.name, lens);
   }
 };
@@ -64,7 +66,8 @@ class Tally {
   int passed_ = 0, failed_ = 0;
 };
 
-void add_proofs(std::vector<Proof>& proofs, const Workbook& workbook, const Exercise& exercise, const std::string& only_lens) {
+void add_proofs(std::vector<Proof>& proofs, const Workbook& workbook, const Exercise& exercise,
+                const std::string& only_lens) {
   for (const Solution& solution : solutions_of(exercise)) {
     for (const std::string& lens : lenses_of_proof(exercise, solution)) {
       if (only_lens.empty() || lens == only_lens) proofs.push_back({&workbook, &exercise, solution, lens});
@@ -78,11 +81,13 @@ std::string text_of(const fs::path& file) {
 }
 
 // What holds for an exercise as a whole, apart from its programs.
-void check_exercise(const Session& session, const Exercise& exercise, const std::vector<std::string>& tests, Tally& tally) {
+void check_exercise(const Session& session, const Exercise& exercise, const std::vector<std::string>& tests,
+                    Tally& tally) {
   auto unused = tests_without_a_mistake(exercise, tests);
   std::string list;
   for (const std::string& test : unused) list += " " + test;
-  tally.record(exercise.id + " " + exercise.slug + ": every test catches a mistake", unused.empty() ? "" : "no wrong answer is caught by" + list);
+  tally.record(exercise.id + " " + exercise.slug + ": every test catches a mistake",
+               unused.empty() ? "" : "no wrong answer is caught by" + list);
 
   int wrong = 0, right = 0;
   for (const Solution& solution : solutions_of(exercise)) {
@@ -90,18 +95,23 @@ void check_exercise(const Session& session, const Exercise& exercise, const std:
     right += solution.role == Solution::Role::right;
   }
   tally.record(exercise.id + " " + exercise.slug + ": has its gallery",
-               wrong >= 5 && right >= 1 ? "" : fmt::format("{} wrong and {} right answers; at least 5 and 1 are needed", wrong, right));
+               wrong >= 5 && right >= 1
+                   ? ""
+                   : fmt::format("{} wrong and {} right answers; at least 5 and 1 are needed", wrong, right));
 
   std::string missing;
   for (const char* page : {"lesson.md", "lesson.ko.md", "hints.md", "hints.ko.md"}) {
     if (!fs::exists(exercise.folder / page)) missing += std::string(" ") + page;
   }
-  tally.record(exercise.id + " " + exercise.slug + ": has its pages", missing.empty() ? "" : "missing in " + exercise.folder.string() + ":" + missing);
+  tally.record(exercise.id + " " + exercise.slug + ": has its pages",
+               missing.empty() ? "" : "missing in " + exercise.folder.string() + ":" + missing);
 
   // A learner's own work is not a fault of the workbook.
   if (session.progress.knows(exercise.slug)) return;
   tally.record(exercise.id + " " + exercise.slug + ": the learner's file is the stub",
-               text_of(exercise.learner_file()) == text_of(exercise.stub()) ? "" : exercise.learner_file().string() + " differs from " + exercise.stub().string());
+               text_of(exercise.learner_file()) == text_of(exercise.stub())
+                   ? ""
+                   : exercise.learner_file().string() + " differs from " + exercise.stub().string());
 }
 
 // Runs a GoogleTest program of the harness and counts its tests.
@@ -110,14 +120,16 @@ void run_own_tests(const Session& session, const std::string& program, Tally& ta
   std::error_code ignored;
   fs::remove(report, ignored);
   Command command;
-  command.arguments = {(session.workbook.build / "bin" / program).string(), "--gtest_brief=1", "--gtest_output=json:" + report.string()};
+  command.arguments = {(session.workbook.build / "bin" / program).string(), "--gtest_brief=1",
+                       "--gtest_output=json:" + report.string()};
   Captured captured = run_and_capture(command);
   auto json = nlohmann::json::parse(text_of(report), nullptr, false);
   if (json.is_discarded()) return tally.record(program, "did not come to its end:\n" + captured.text);
   for (const auto& suite : json.at("testsuites")) {
     for (const auto& test : suite.at("testsuite")) {
       std::string complaint;
-      for (const auto& failure : test.value("failures", nlohmann::json::array())) complaint += failure.value("failure", "") + "\n";
+      for (const auto& failure : test.value("failures", nlohmann::json::array()))
+        complaint += failure.value("failure", "") + "\n";
       tally.record(suite.at("name").get<std::string>() + "." + test.at("name").get<std::string>(), complaint);
     }
   }
@@ -149,7 +161,8 @@ int verify(Session& session, const VerifyOptions& options) {
   tally.section(fmt::format("Building {} programs", targets.size()));
   BuildResult built = build(session.workbook, targets);
 
-  tally.section(fmt::format("Proving {} solutions of {} exercises{}", proofs.size(), exercises.size() + fixture.exercises.size(),
+  tally.section(fmt::format("Proving {} solutions of {} exercises{}", proofs.size(),
+                            exercises.size() + fixture.exercises.size(),
                             options.repeat > 1 ? fmt::format(", {} times", options.repeat) : ""));
   std::map<const Exercise*, std::vector<std::string>> tests;
   std::mutex mutex;  // guards `tests`
@@ -209,7 +222,8 @@ int prove(Session& session, const std::string& solution_file, const std::string&
         return 1;
       }
     }
-    std::string complaint = complaint_about(run_and_judge(session.workbook, exercise, solution, lens), exercise, solution);
+    std::string complaint =
+        complaint_about(run_and_judge(session.workbook, exercise, solution, lens), exercise, solution);
     if (complaint.empty()) {
       fmt::print("{} is judged rightly under {}\n", solution.name, lens);
       return 0;
@@ -217,7 +231,8 @@ int prove(Session& session, const std::string& solution_file, const std::string&
     fmt::print("{}\n", complaint);
     return 1;
   }
-  throw UsageError(solution_file + " is no solution of " + exercise.slug + ". Solutions are in " + exercise.solutions.string() + ".");
+  throw UsageError(solution_file + " is no solution of " + exercise.slug + ". Solutions are in " +
+                   exercise.solutions.string() + ".");
 }
 
 }  // namespace interleave

@@ -44,7 +44,10 @@ class Watch {
     open_exercise(*exercise_);
     while (!done_) {
       draw();
-      pollfd sources[] = {{STDIN_FILENO, POLLIN, 0}, {signals_, POLLIN, 0}, {changes_, POLLIN, 0}, {check_ ? results_->read_end : -1, POLLIN, 0}};
+      pollfd sources[] = {{STDIN_FILENO, POLLIN, 0},
+                          {signals_, POLLIN, 0},
+                          {changes_, POLLIN, 0},
+                          {check_ ? results_->read_end : -1, POLLIN, 0}};
       if (::poll(sources, 4, -1) < 0 && errno != EINTR) break;
       if (sources[1].revents != 0) on_signals();
       if (sources[2].revents != 0) on_changes();
@@ -70,7 +73,8 @@ class Watch {
     exercise_ = &exercise;
     if (watched_ >= 0) ::inotify_rm_watch(changes_, watched_);
     // The folder and not the file: an editor that saves by rename puts another file in its place.
-    watched_ = ::inotify_add_watch(changes_, exercise.folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE);
+    watched_ = ::inotify_add_watch(changes_, exercise.folder.c_str(),
+                                   IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE);
     message_ = watched_ < 0 ? exercise.folder.string() + " cannot be watched. Press r to check by hand." : "";
     try {
       session_.progress.set_current(exercise.slug);
@@ -107,9 +111,15 @@ class Watch {
     signalfd_siginfo info{};
     while (::read(signals_, &info, sizeof(info)) == sizeof(info)) {
       switch (info.ssi_signo) {
-        case SIGWINCH: session_.style = Style::of(STDOUT_FILENO); break;
-        case SIGCONT: keys_.reset(); keys_.emplace(); break;
-        default: done_ = true;
+        case SIGWINCH:
+          session_.style = Style::of(STDOUT_FILENO);
+          break;
+        case SIGCONT:
+          keys_.reset();
+          keys_.emplace();
+          break;
+        default:
+          done_ = true;
       }
     }
   }
@@ -173,15 +183,38 @@ class Watch {
     }
     message_.clear();
     switch (key) {
-      case 'q': done_ = true; break;
-      case 'n': step(1); break;
-      case 'p': step(-1); break;
-      case 'r': start_check(); break;
-      case 'h': away([&] { hint(session_, exercise_->slug); }, true); break;
-      case 'l': away([&] { lesson(session_, exercise_->slug); }, true); break;
-      case 'd': away([&] { show_page(verdict_ ? raw_report(*verdict_) : complaint_.empty() ? "No verdict yet.\n" : complaint_); }, true); break;
-      case 'e': edit(); break;
-      case 'x': question_ = 'x'; message_ = "Start again from the stub? Your text is kept beside it. y/n"; break;
+      case 'q':
+        done_ = true;
+        break;
+      case 'n':
+        step(1);
+        break;
+      case 'p':
+        step(-1);
+        break;
+      case 'r':
+        start_check();
+        break;
+      case 'h':
+        away([&] { hint(session_, exercise_->slug); }, true);
+        break;
+      case 'l':
+        away([&] { lesson(session_, exercise_->slug); }, true);
+        break;
+      case 'd':
+        away(
+            [&] {
+              show_page(verdict_ ? raw_report(*verdict_) : complaint_.empty() ? "No verdict yet.\n" : complaint_);
+            },
+            true);
+        break;
+      case 'e':
+        edit();
+        break;
+      case 'x':
+        question_ = 'x';
+        message_ = "Start again from the stub? Your text is kept beside it. y/n";
+        break;
       case 's':
         if (session_.progress.of(exercise_->slug).passed) {
           answer_yes('s');
@@ -190,7 +223,8 @@ class Watch {
           message_ = "Not solved yet. Show the solution all the same? y/n";
         }
         break;
-      default: break;
+      default:
+        break;
     }
   }
 
@@ -257,7 +291,9 @@ class Watch {
     signalfd_siginfo info{};
     while (::read(signals_, &info, sizeof(info)) == sizeof(info)) {  // a Ctrl-C meant for the editor
     }
-    if (!ending.succeeded()) message_ = "'" + editor + "' did not work. Set $VISUAL to your editor, or open " + exercise_->learner_file().string();
+    if (!ending.succeeded())
+      message_ =
+          "'" + editor + "' did not work. Set $VISUAL to your editor, or open " + exercise_->learner_file().string();
   }
 
   void draw() {
@@ -269,7 +305,8 @@ class Watch {
     std::size_t all = session_.workbook.exercises.size();
     std::size_t filled = all == 0 ? 0 : passed * bar_width / all;
     std::string bar;
-    for (std::size_t i = 0; i < bar_width; ++i) bar += i < filled ? (style.unicode ? "█" : "#") : (style.unicode ? "░" : "-");
+    for (std::size_t i = 0; i < bar_width; ++i)
+      bar += i < filled ? (style.unicode ? "█" : "#") : (style.unicode ? "░" : "-");
     screen += fmt::format("{}  {}  {} of {}\n\n", style.bold("Interleave"), bar, passed, all);
     screen += fmt::format("  {}{}\n  {}\n\n", style.bold(exercise_->id + " " + exercise_->slug),
                           session_.progress.of(exercise_->slug).passed ? "  " + style.pass() : "",
@@ -285,22 +322,28 @@ class Watch {
     }
     screen += "\n";
     if (verdict_ && verdict_->passed()) {
-      screen += "  " + style.green("Solved.") + " Press s for the reference and the gallery of mistakes, n for the next exercise.\n\n";
+      screen += "  " + style.green("Solved.") +
+                " Press s for the reference and the gallery of mistakes, n for the next exercise.\n\n";
     } else if (const LensVerdict* lens = first_failed(); lens != nullptr) {
       screen += explanation(*lens, lens->failures.front(), root, style) + "\n";
     } else if (!check_ && !complaint_.empty()) {
       screen += fold(complaint_, style.width, "  ") + "\n";
     }
     if (!message_.empty()) screen += fold(message_, style.width, "  ") + "\n";
-    screen += style.dim(style.width >= 78 ? "  n next  p previous  l lesson  h hint  e editor  r run  d details  s solution\n  x reset  q quit"
-                                          : "  n p l h e r d s x q") + " ";
+    screen +=
+        style.dim(
+            style.width >= 78
+                ? "  n next  p previous  l lesson  h hint  e editor  r run  d details  s solution\n  x reset  q quit"
+                : "  n p l h e r d s x q") +
+        " ";
     std::fputs(screen.c_str(), stdout);
     std::fflush(stdout);
   }
 
   std::string waiting_text(const std::string& lens) const {
     if (!check_) return "no verdict";
-    bool first_time = !std::filesystem::exists(session_.workbook.program(*exercise_, session_.learner_solution(*exercise_), lens));
+    bool first_time =
+        !std::filesystem::exists(session_.workbook.program(*exercise_, session_.learner_solution(*exercise_), lens));
     return first_time ? "... (the first build of a lens takes a while)" : "...";
   }
 
