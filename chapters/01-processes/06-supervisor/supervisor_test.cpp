@@ -214,6 +214,27 @@ TEST(Supervisor, LeavesAFinishedWorkerAlone) {
   EXPECT_EQ(reports.at(0).state, WorkerState::finished);
 }
 
+TEST(Supervisor, StartsACrashedWorkerAgainWhileTheOthersRun) {
+  Shared<std::array<std::atomic<int>, 2>> starts;
+  Rendezvous both(2, "2 workers alive at the same time");
+  Rendezvous again(2, "the second worker running again while the first still runs");
+  in_parent([&] {
+    Supervisor supervisor({[&] {
+                             ++(*starts)[0];
+                             both.arrive_and_wait();
+                             again.arrive_and_wait();
+                             return 0;
+                           },
+                           [&] {
+                             if (++(*starts)[1] == 1) return both.arrive_and_wait(), 3;
+                             return again.arrive_and_wait(), 0;
+                           }},
+                          1);
+    supervisor.wait_all();
+  });
+  EXPECT_EQ((*starts)[0], 1) << "starts of the first worker, which did not crash";
+}
+
 TEST(Supervisor, StartsACrashedWorkerAgain) {
   Shared<std::array<std::atomic<int>, 3>> starts;
   std::vector<WorkerReport> reports = in_parent([&] {
@@ -238,27 +259,6 @@ TEST(Supervisor, StartsACrashedWorkerAgain) {
     EXPECT_EQ(reports.at(i).starts, 2) << "reported starts of the worker that " << crashes[i];
     EXPECT_EQ(reports.at(i).last_status, 0) << "the status of the last end: " << in_words(reports.at(i).last_status);
   }
-}
-
-TEST(Supervisor, StartsACrashedWorkerAgainWhileTheOthersRun) {
-  Shared<std::array<std::atomic<int>, 2>> starts;
-  Rendezvous both(2, "2 workers alive at the same time");
-  Rendezvous again(2, "the second worker running again while the first still runs");
-  in_parent([&] {
-    Supervisor supervisor({[&] {
-                             ++(*starts)[0];
-                             both.arrive_and_wait();
-                             again.arrive_and_wait();
-                             return 0;
-                           },
-                           [&] {
-                             if (++(*starts)[1] == 1) return both.arrive_and_wait(), 3;
-                             return again.arrive_and_wait(), 0;
-                           }},
-                          1);
-    supervisor.wait_all();
-  });
-  EXPECT_EQ((*starts)[0], 1) << "starts of the first worker, which did not crash";
 }
 
 TEST(Supervisor, GivesUpAWorkerThatCrashesTooOften) {
