@@ -106,8 +106,17 @@ function(exercise directory)
     add_gallery_program(${slug}.wrong.${name}.${lens} ${lens} ${slug} ${id} "${test_source}" "${solution}" "${EXERCISE_LIBRARIES}")
   endforeach()
 
+  # How the test support wants to be linked, for the bare build that the latency benchmark compares with.
+  set(link_options "")
+  foreach(library exercise_plain ${EXERCISE_LIBRARIES})
+    get_target_property(options ${library} INTERFACE_LINK_OPTIONS)
+    if(options)
+      list(APPEND link_options ${options})
+    endif()
+  endforeach()
+  list(JOIN link_options "\", \"" link_options)
   list(JOIN EXERCISE_LENSES "\", \"" lenses)
-  set(entry "{\"id\": \"${id}\", \"slug\": \"${slug}\", \"folder\": \"chapters/${chapter}/${directory}\", \"solutions\": \"solutions/${chapter}/${directory}\", \"lenses\": [\"${lenses}\"], \"time_limit\": ${EXERCISE_TIME_LIMIT}}")
+  set(entry "{\"id\": \"${id}\", \"slug\": \"${slug}\", \"folder\": \"chapters/${chapter}/${directory}\", \"solutions\": \"solutions/${chapter}/${directory}\", \"lenses\": [\"${lenses}\"], \"time_limit\": ${EXERCISE_TIME_LIMIT}, \"link_options\": [\"${link_options}\"]}")
   set_property(GLOBAL APPEND PROPERTY "INTERLEAVE_MANIFEST ${INTERLEAVE_ROOT}" "${entry}")
 endfunction()
 

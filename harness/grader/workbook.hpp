@@ -16,6 +16,7 @@ struct Exercise {
   std::filesystem::path folder;     // absolute
   std::filesystem::path solutions;  // absolute
   std::vector<std::string> lenses;  // in the order in which they are shown
+  std::vector<std::string> link_options;  // that the test support needs, whatever the lens
   int time_limit = 20;              // seconds, of one test
 
   std::string base() const;                    // "run_command"

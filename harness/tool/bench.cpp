@@ -67,8 +67,7 @@ int bench_latency(Session& session, const std::string& name, int repeats) {
                                         "-lgtest",
                                         "-o",
                                         program};
-    for (const char* function : {"fork", "alarm", "ualarm", "setitimer"})
-      compile.push_back(std::string("-Wl,--wrap=") + function);
+    compile.insert(compile.end(), exercise.link_options.begin(), exercise.link_options.end());
 
     std::vector<double> bare, verdict, ratios;
     for (int i = 0; i < repeats; ++i) {
