@@ -13,16 +13,17 @@ add_library(warnings INTERFACE)
 target_compile_options(warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor)
 
 # The sanitizer runtimes are linked statically by Clang, so a program starts without searching for them.
-set(lens_plain_flags -O1)
+# What the learner waits for is code generation, so no lens does more of it than its verdict needs: under plain a call
+# stays a call (and every frame of a stack is one of the source), under asan nothing is optimised, away or otherwise.
+set(lens_plain_flags -O1 -fno-inline)
 set(lens_tsan_flags -O1 -fsanitize=thread)
-set(lens_asan_flags -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined)
+set(lens_asan_flags -O0 -fsanitize=address,undefined -fno-sanitize-recover=undefined)
 set(lens_bench_flags -O3 -DNDEBUG)
 
 foreach(lens IN LISTS INTERLEAVE_LENSES)
   add_library(lens_${lens} INTERFACE)
   # Frame pointers keep a learner's line in every stack that is shown; libdw finds lines by the address ranges.
   target_compile_options(lens_${lens} INTERFACE ${lens_${lens}_flags} -g -gdwarf-aranges -fno-omit-frame-pointer)
-  target_compile_definitions(lens_${lens} INTERFACE INTERLEAVE_LENS="${lens}")
   target_link_options(lens_${lens} INTERFACE ${lens_${lens}_flags} -fuse-ld=lld)
   target_link_libraries(lens_${lens} INTERFACE Threads::Threads)
   add_custom_target(${lens})

@@ -66,4 +66,5 @@
 #include "exercise/not_done.hpp"
 #include "exercise/onlooker.hpp"
 #include "exercise/rendezvous.hpp"
+#include "exercise/sanitizer.hpp"
 #include "exercise/shared.hpp"

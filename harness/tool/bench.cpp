@@ -56,7 +56,6 @@ int bench_latency(Session& session, const std::string& name, int repeats) {
                                         "-std=c++20",
                                         "-O1",
                                         "-pthread",
-                                        "-DINTERLEAVE_LENS=\"plain\"",
                                         "-I",
                                         (session.workbook.root / "harness").string(),
                                         "-I",

@@ -157,10 +157,13 @@ TEST(IsolatedCall, BringsBackEveryByteOfTheValue) {
   // What a protocol might begin its own messages with.
   for (const char* start : {"exception", "Exception", "EXCEPTION", "error", "Error", "ERROR", "ERR", "what", "threw",
                             "Threw", "value", "Value", "VALUE", "OK", "ok", "unknown exception"}) {
-    for (const char* separator : {"", ":", ": ", " ", "\n", "|"})
+    for (const char* separator : {"", ":", ": ", " ", "\n", "|"}) {
+      if (interleave::under_sanitizer && *separator != ':') continue;
       values.push_back(std::string(start) + separator + "5");
+    }
   }
-  for (int byte = 0; byte < 256; ++byte) values.push_back(std::string(1, static_cast<char>(byte)) + "123456789");
+  for (int byte = 0; byte < 256; byte += interleave::under_sanitizer ? 51 : 1)
+    values.push_back(std::string(1, static_cast<char>(byte)) + "123456789");
   for (const std::string& value : values) {
     ASSERT_TRUE(is(call([&] { return value; }), Returned{value})) << "a value may have any bytes, or none";
   }
@@ -200,7 +203,7 @@ TEST(IsolatedCall, TellsACrashByItsSignal) {
 
 TEST(IsolatedCall, TellsTheStatusOfAFunctionThatExits) {
   ASSERT_TRUE(has_memory_of_its_own()) << "see IsolatedCall.LeavesTheMemoryOfTheCallerAlone first";
-  for (int status = 0; status < 256; ++status) {
+  for (int status = 0; status < 256; status += interleave::under_sanitizer ? 51 : 1) {
     IsolatedResult result = call([&]() -> std::string { ::_exit(status); });
     ASSERT_TRUE(is(result, Exited{status})) << "the function called _exit(" << status << ") and returned nothing";
   }
