@@ -14,9 +14,9 @@ target_compile_options(warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wno
 
 # The sanitizer runtimes are linked statically by Clang, so a program starts without searching for them.
 # What the learner waits for is code generation, so no lens does more of it than its verdict needs: under plain a call
-# stays a call (and every frame of a stack is one of the source), under asan nothing is optimised, away or otherwise.
+# stays a call (and every frame of a stack is one of the source), under the sanitizers nothing is optimised, away or otherwise.
 set(lens_plain_flags -O1 -fno-inline)
-set(lens_tsan_flags -O1 -fsanitize=thread)
+set(lens_tsan_flags -O0 -fsanitize=thread)
 set(lens_asan_flags -O0 -fsanitize=address,undefined -fno-sanitize-recover=undefined)
 set(lens_bench_flags -O3 -DNDEBUG)
 
