@@ -1,8 +1,11 @@
 #include "grader/proof.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <set>
+
+#include "grader/sandbox.hpp"
 
 namespace interleave {
 
@@ -41,6 +44,17 @@ std::vector<std::string> lenses_of_proof(const Exercise& exercise, const Solutio
   if (solution.role != Solution::Role::wrong) return exercise.lenses;
   auto caught = caught_line_of(solution.file);
   return caught ? std::vector<std::string>{caught->lens} : std::vector<std::string>{};
+}
+
+std::string missing_here(const Solution& solution) {
+  const std::string need = "private IPC";
+  std::ifstream file(solution.file);
+  for (std::string line; std::getline(file, line) && line.starts_with("//");) {
+    if (line != "// needs: " + need) continue;
+    static const bool possible = private_ipc_is_possible();
+    return possible ? "" : need;
+  }
+  return "";
 }
 
 std::string complaint_about(const LensVerdict& verdict, const Exercise& exercise, const Solution& solution) {

@@ -15,6 +15,10 @@ std::string complaint_about(const LensVerdict& verdict, const Exercise& exercise
 /// The lenses in which a solution is proven: all, or for a wrong answer the one that must catch it.
 std::vector<std::string> lenses_of_proof(const Exercise& exercise, const Solution& solution);
 
+/// What a solution needs of the machine to be judged, and what this machine refuses: "private IPC" where it allows no
+/// namespaces, as its `// needs: ` line says. Empty if nothing is missing.
+std::string missing_here(const Solution& solution);
+
 /// Every test earns its place: the tests of `all` that no wrong answer is caught by.
 std::vector<std::string> tests_without_a_mistake(const Exercise& exercise, const std::vector<std::string>& all);
 

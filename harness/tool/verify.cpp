@@ -69,6 +69,10 @@ class Tally {
 void add_proofs(std::vector<Proof>& proofs, const Workbook& workbook, const Exercise& exercise,
                 const std::string& only_lens) {
   for (const Solution& solution : solutions_of(exercise)) {
+    if (std::string missing = missing_here(solution); !missing.empty()) {
+      fmt::print("Not proven on this machine, which allows no {}: {} {}\n", missing, exercise.slug, solution.name);
+      continue;
+    }
     for (const std::string& lens : lenses_of_proof(exercise, solution)) {
       if (only_lens.empty() || lens == only_lens) proofs.push_back({&workbook, &exercise, solution, lens});
     }
@@ -215,6 +219,10 @@ int prove(Session& session, const std::string& solution_file, const std::string&
   fs::path wanted = fs::weakly_canonical(fs::absolute(solution_file));
   for (const Solution& solution : solutions_of(exercise)) {
     if (fs::weakly_canonical(solution.file) != wanted) continue;
+    if (std::string missing = missing_here(solution); !missing.empty()) {
+      fmt::print("{} cannot be proven on this machine, which allows no {}\n", solution.name, missing);
+      return 0;
+    }
     if (build_first) {
       BuildResult built = build(session.workbook, {solution.target(exercise, lens)});
       if (!built.failed.empty()) {
