@@ -6,13 +6,14 @@
 
 namespace interleave {
 
-/// Runs `body` freely some hundred times, or until it fails.
+/// Runs `body` freely some hundred times, or until it fails; under the lens `explore`, through the schedules that the
+/// explorer chooses.
 void run_interleavings(const std::function<void()>& body);
 
 }  // namespace interleave
 
 /// A test of what happens when threads meet: written once, as a body that starts threads by ordinary std:: means,
-/// joins them, and asserts. The lens decides how it is run: freely, a few hundred times, under plain, tsan and asan.
+/// joins them, and asserts. The lens decides how it is run: freely, a few hundred times, or under the schedule explorer.
 /// A body starts from nothing each time and leaves nothing.
 #define INTERLEAVING_TEST(suite, name)                                                  \
   static void suite##_##name##_interleaving();                                          \

@@ -18,15 +18,6 @@ std::string full_name(const ::testing::TestInfo& test) {
   return std::string(test.test_suite_name()) + "." + test.name();
 }
 
-// Takes the mark that a FailureKind leaves in a message out of it.
-FailureKind take_kind(std::string& message) {
-  auto open = message.find('\x01'), close = message.find('\x02');
-  if (open == std::string::npos || close == std::string::npos || close < open) return FailureKind::wrong_answer;
-  FailureKind kind = failure_kind_from(message.substr(open + 1, close - open - 1)).value_or(FailureKind::wrong_answer);
-  message.erase(open, close - open + 1);
-  return kind;
-}
-
 // True when memory was lost since the last call; LeakSanitizer writes its own report.
 bool memory_was_leaked() {
 #if __has_feature(address_sanitizer)
@@ -37,6 +28,14 @@ bool memory_was_leaked() {
 }
 
 }  // namespace
+
+FailureKind take_kind(std::string& message) {
+  auto open = message.find('\x01'), close = message.find('\x02');
+  if (open == std::string::npos || close == std::string::npos || close < open) return FailureKind::wrong_answer;
+  FailureKind kind = failure_kind_from(message.substr(open + 1, close - open - 1)).value_or(FailureKind::wrong_answer);
+  message.erase(open, close - open + 1);
+  return kind;
+}
 
 void Reporter::OnTestProgramStart(const ::testing::UnitTest& program) {
   nlohmann::json tests = nlohmann::json::array();
@@ -56,7 +55,7 @@ void Reporter::OnTestStart(const ::testing::TestInfo& test) {
 
 void Reporter::OnTestPartResult(const ::testing::TestPartResult& result) {
   stop_stray_child(std::source_location::current(), "and went on with the test");
-  if (!result.failed()) return;
+  if (!result.failed() || session::silent) return;
   std::string message = result.message();
   FailureKind kind = take_kind(message);
   session::send_failure(kind, result.file_name() == nullptr ? "" : result.file_name(), result.line_number(), message);

@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "exercise/failure_kind.hpp"
 #include "exercise/hygiene.hpp"
 
 namespace interleave {
+
+/// Takes the mark that a FailureKind leaves in a message out of it.
+FailureKind take_kind(std::string& message);
 
 /// Tells the supervisor what GoogleTest sees, and checks after each test that nothing is left behind.
 class Reporter : public ::testing::EmptyTestEventListener {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 
 #include "exercise/results_channel.hpp"
 
@@ -35,6 +36,9 @@ void send(const nlohmann::json& record) {
 }
 
 }  // namespace
+
+void (*end_schedule)(const std::string& message, const char* file, int line) = nullptr;
+bool silent = false;
 
 void begin() {
   state().test_process = ::getpid();
@@ -86,6 +90,11 @@ void send_raw(std::string_view record) {
 void send_reached() { send({{"event", "reached"}, {"pid", ::getpid()}}); }
 
 void fail_and_exit(FailureKind kind, std::string_view file, int line, const std::string& message) {
+  if (end_schedule != nullptr) {
+    std::ostringstream marked;
+    marked << kind << message;
+    end_schedule(marked.str(), std::string(file).c_str(), line);
+  }
   send_failure(kind, file, line, message);
   if (!supervised()) {
     std::fprintf(stderr, "%.*s:%d: %s\n", static_cast<int>(file.size()), file.data(), line, message.c_str());

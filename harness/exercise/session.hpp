@@ -36,6 +36,13 @@ void send_raw(std::string_view record);
 /// The test that runs, as "Suite.Name"; empty between tests.
 std::string current_test();
 
+/// Set while a schedule is explored: ends it as failed, with a message that may begin with the mark of a FailureKind.
+/// Returns when the calling thread is not one of the schedule.
+extern void (*end_schedule)(const std::string& message, const char* file, int line);
+
+/// Set while a failure is told to GoogleTest that the supervisor has heard of.
+extern bool silent;
+
 /// Reports a failure of the current test from a place that cannot return into it, and ends this process.
 [[noreturn]] void fail_and_exit(FailureKind kind, std::string_view file, int line, const std::string& message);
 

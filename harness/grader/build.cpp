@@ -42,6 +42,10 @@ class BuildLock {
 
 // Whether a line of Ninja's speaks of a target: of its object files or of its program.
 bool speaks_of(const std::string& line, const std::string& target) {
+  // What is compiled once for two lenses.
+  std::string compiled = target.substr(0, target.rfind('.')) + ".instrumented";
+  bool shared = target.ends_with(".tsan") || target.ends_with(".explore");
+  if (shared && line.find("/" + compiled + ".dir/") != std::string::npos) return true;
   return line.find("/" + target + ".dir/") != std::string::npos || line.ends_with("/" + target) ||
          line.find("/" + target + " ") != std::string::npos;
 }

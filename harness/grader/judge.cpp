@@ -9,6 +9,7 @@
 #include <set>
 
 #include "grader/sanitizer_report.hpp"
+#include "grader/timeline.hpp"
 
 namespace interleave {
 
@@ -91,6 +92,8 @@ class Judge {
         program_ended_ = true;
       } else if (what == "failure") {
         add_reported(event);
+      } else if (what == "explored") {
+        add_explored(event);
       } else if (what == "awaiting") {
         awaiting_.push_back(event);
       } else if (what == "reached") {
@@ -115,6 +118,19 @@ class Judge {
     }
     not_done_ |= failure.kind == FailureKind::not_done;
     add(std::move(failure));
+  }
+
+  void add_explored(const nlohmann::json& event) {
+    verdict_.explored.push_back({event.value("test", ""), event.value("schedules", std::uint64_t{0}),
+                                 event.value("complete_bound", -1), event.value("within_bound", std::uint64_t{0})});
+    if (!event.contains("kind")) return;
+    add_reported(event);
+    Failure& failure = verdict_.failures.back();
+    if (failure.kind == FailureKind::not_done) return;
+    TimelineReader reader(event, learner_file_, test_file_);
+    failure.timeline = reader.timeline();
+    if (Place place = reader.last_learner_line(); place.line > 0) failure.learner = place;
+    if (std::string sentence = reader.first_access(); !sentence.empty()) failure.details.push_back(sentence);
   }
 
   void judge_the_end() {

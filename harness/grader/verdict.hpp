@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -14,6 +15,33 @@ struct Place {
   int line = 0;
 };
 
+/// A step of a failing schedule: what one thread did while the others stood still.
+struct TimelineRow {
+  int thread = 0;         // in the order of creation; 0 runs the test
+  std::string operation;  // "locks"
+  std::string object;     // by the name that a person gave it, where debug information has it
+  std::string value;      // that was read or written
+  Place place;            // the learner's line, else the test's
+};
+
+/// The schedule that an exploration found to fail.
+struct Timeline {
+  int threads = 0;
+  std::vector<TimelineRow> rows;
+  std::vector<std::string> waiting;  // who waits for what at the end, a sentence each
+  std::string strategy;              // that found it
+  std::uint64_t schedule = 0;        // the how-manieth it was
+  std::string token;                 // to show it again
+};
+
+/// How far the exploration of one test went.
+struct Explored {
+  std::string test;
+  std::uint64_t schedules = 0;
+  int complete_bound = -1;         // every schedule with at most so many preemptions was seen; -1: not even that
+  std::uint64_t within_bound = 0;  // and there were so many
+};
+
 /// One thing that was wrong.
 struct Failure {
   FailureKind kind = FailureKind::wrong_answer;
@@ -23,6 +51,7 @@ struct Failure {
   Place place;                       // where it was noticed, usually a line of the test
   std::vector<std::string> details;  // who waits for what, the accesses of a race, the notes of an error: line by line
   std::string raw;                   // the whole report of the compiler or sanitizer behind it
+  Timeline timeline{};               // of an exploration; no rows where there was none
 };
 
 /// What one lens saw.
@@ -33,6 +62,7 @@ struct LensVerdict {
   std::vector<std::string> not_reported;  // those that never came to an end: they have failed
   std::vector<Failure> failures;          // in the order in which they happened
   std::string output;                     // what the program printed
+  std::vector<Explored> explored;         // the tests that were explored
   double build_seconds = 0;
   double run_seconds = 0;
 };
@@ -53,9 +83,12 @@ struct Verdict {
 void to_json(nlohmann::json& json, FailureKind kind);
 void from_json(const nlohmann::json& json, FailureKind& kind);
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Place, file, line)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Failure, kind, test, message, learner, place, details, raw)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TimelineRow, thread, operation, object, value, place)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Timeline, threads, rows, waiting, strategy, schedule, token)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Explored, test, schedules, complete_bound, within_bound)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Failure, kind, test, message, learner, place, details, raw, timeline)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(LensVerdict, lens, passed, tests, not_reported, failures, output,
-                                                build_seconds, run_seconds)
+                                                explored, build_seconds, run_seconds)
 void to_json(nlohmann::json& json, const Verdict& verdict);
 void from_json(const nlohmann::json& json, Verdict& verdict);
 

@@ -6,11 +6,14 @@
 #include <fstream>
 #include <set>
 
+#include "tool/timeline_text.hpp"
+
 namespace interleave {
 
 namespace {
 
 constexpr std::size_t details_shown = 12;
+constexpr std::size_t timeline_rows_shown = 24;
 constexpr std::size_t output_shown = 600;  // bytes
 
 std::string shorter(const std::string& path, const std::string& root) {
@@ -31,6 +34,20 @@ std::string source_line(const Place& place) {
   return begin == std::string::npos ? "" : line.substr(begin);
 }
 
+// What the explorations of a lens can promise together.
+std::string claim_of(const std::vector<Explored>& explored) {
+  std::uint64_t schedules = 0, within = 0;
+  int bound = explored.front().complete_bound;
+  for (const Explored& each : explored) {
+    schedules += each.schedules;
+    within += each.within_bound;
+    bound = std::min(bound, each.complete_bound);
+  }
+  if (bound < 0) return fmt::format("no failure in {} schedules", schedules);
+  return fmt::format("every schedule with at most {} preemption{} ({} seen), {} in all", bound, bound == 1 ? "" : "s",
+                     within, schedules);
+}
+
 }  // namespace
 
 std::string lens_line(const LensVerdict& lens, const Style& style) {
@@ -47,6 +64,7 @@ std::string lens_line(const LensVerdict& lens, const Style& style) {
     result = fmt::format("{} {} of {} tests pass, first: {}", style.fail(), passed, lens.tests.size(),
                          name_of(lens.failures.front().kind));
   }
+  if (lens.passed && !lens.explored.empty()) result += ": " + claim_of(lens.explored);
   std::string time = fmt::format("{:.2f} s", lens.build_seconds + lens.run_seconds);
   return fmt::format("  {:<8}{}  {}\n", lens.lens, result, style.dim(time));
 }
@@ -65,6 +83,11 @@ std::string explanation(const LensVerdict& lens, const Failure& failure, const s
   }
   if (failure.details.size() > details_shown) {
     text += style.dim(fmt::format("    ({} more lines in the raw report)\n", failure.details.size() - details_shown));
+  }
+  if (const Timeline& timeline = failure.timeline; !timeline.rows.empty()) {
+    text += "\n" + timeline_text(timeline, style, timeline_rows_shown) + "\n";
+    text += style.dim(fmt::format("    schedule {}, found by {} search; ./learn replay {} shows it whole\n", timeline.schedule,
+                                  timeline.strategy, timeline.token));
   }
   text += "\n";
   if (!failure.learner.file.empty()) {

@@ -1,3 +1,5 @@
+// The interleaving test under the lenses that let threads run as they will.
+
 #include "exercise/interleaving_test.hpp"
 
 namespace interleave {

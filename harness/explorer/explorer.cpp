@@ -1,0 +1,188 @@
+#include "explorer/explorer.hpp"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <system_error>
+
+#include "explorer/engine/engine.hpp"
+#include "explorer/intercept/ends.hpp"
+#include "explorer/trace/outcome.hpp"
+
+namespace explorer {
+
+namespace {
+
+/// The outcome, in memory that a child process fills in.
+class SharedOutcome {
+ public:
+  SharedOutcome() {
+    void* memory = ::mmap(nullptr, outcome_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    outcome_ = new (memory) Outcome{};
+  }
+  SharedOutcome(const SharedOutcome&) = delete;
+  SharedOutcome& operator=(const SharedOutcome&) = delete;
+  ~SharedOutcome() { ::munmap(outcome_, outcome_size); }
+
+  Outcome& operator*() { return *outcome_; }
+  Outcome* operator->() { return outcome_; }
+
+ private:
+  Outcome* outcome_;
+};
+
+// What becomes of a process that ends in the middle of a schedule by means that nobody intercepts.
+void explain_the_end(Outcome& outcome, int status) {
+  if (outcome.failure != Failure::none || outcome.finished) return;
+  outcome.failure = Failure::crash;
+  if (WIFSIGNALED(status)) {
+    std::snprintf(outcome.message, sizeof(outcome.message), "the process was ended by signal %d (%s) in the middle of a schedule",
+                  WTERMSIG(status), ::strsignal(WTERMSIG(status)));
+  } else {
+    outcome.failure = Failure::exit;
+    std::snprintf(outcome.message, sizeof(outcome.message), "the process exited with status %d in the middle of a schedule",
+                  WEXITSTATUS(status));
+  }
+}
+
+void explore_in_child(const std::function<void()>& body, const Options& options, std::uint64_t trace_schedule,
+                      Outcome& outcome) {
+  std::fflush(nullptr);
+  pid_t child = ::fork();
+  if (child < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    watch_for_ends();
+    engine.set_up(outcome);
+    engine.run(body, options, trace_schedule);
+    std::fflush(nullptr);
+    // Without destructors: threads are parked, and statics belong to the parent.
+    ::_exit(0);
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  explain_the_end(outcome, status);
+}
+
+Report report_of(const Outcome& outcome) {
+  Report report;
+  report.failure = outcome.failure;
+  report.message = outcome.message;
+  report.file = outcome.file;
+  report.line = outcome.line;
+  report.schedules = outcome.schedules;
+  report.steps = outcome.steps;
+  report.seconds = outcome.seconds;
+  report.cut = outcome.cut;
+  report.complete_bound = outcome.complete_bound;
+  report.within_bound = outcome.within_bound;
+  report.strategy = outcome.strategy;
+  report.choices = outcome.choices;
+  return report;
+}
+
+// Plain accesses are steps of the story only where two threads met.
+bool is_shared(const Outcome& outcome, const RawStep& step) {
+  for (std::uint32_t i = 0; i < outcome.step_count; ++i) {
+    const RawStep& other = outcome.steps_traced[i];
+    if (other.thread != step.thread && (other.object & ~std::uintptr_t{7}) == (step.object & ~std::uintptr_t{7})) return true;
+  }
+  return false;
+}
+
+void add_trace(Report& report, const Outcome& outcome) {
+  for (std::uint32_t i = 0; i < outcome.step_count; ++i) {
+    const RawStep& raw = outcome.steps_traced[i];
+    if (raw.quiet && !is_shared(outcome, raw)) continue;
+    Step step;
+    step.thread = raw.thread;
+    step.operation = name_of(raw.operation);
+    step.object = raw.object;
+    step.has_value = raw.has_value;
+    step.value = raw.value;
+    step.frames.assign(raw.frames, raw.frames + raw.frame_count);
+    report.trace.push_back(std::move(step));
+  }
+  for (int i = 0; i < outcome.waiting_count; ++i) {
+    const RawWaiting& waiting = outcome.waiting[i];
+    report.waiting.push_back({waiting.thread, waiting.waits_for, waiting.object, waiting.held_by});
+  }
+  report.first_access.assign(outcome.first_access, outcome.first_access + outcome.first_access_count);
+}
+
+}  // namespace
+
+std::string_view name_of(Failure failure) {
+  static constexpr std::string_view names[] = {"none",      "assertion",   "data race", "deadlock", "livelock",
+                                               "crash",     "memory error", "exit",     "unsupported", "not deterministic"};
+  return names[static_cast<int>(failure)];
+}
+
+const char* name_of(OperationKind kind) {
+  static constexpr const char* names[] = {"starts",         "ends",       "creates",    "joins",      "locks",
+                                          "tries to lock",  "unlocks",    "waits",      "notifies one", "notifies all",
+                                          "is woken",       "times out",  "wakes for no reason", "loads", "stores",
+                                          "exchanges",      "fence",      "waits",      "wakes",      "acquires",
+                                          "posts",          "locks shared", "locks",    "unlocks",    "arrives",
+                                          "call_once",      "static local", "yields",   "sleeps",     "reads",
+                                          "writes",         "frees"};
+  return names[static_cast<int>(kind)];
+}
+
+std::vector<Phase> standard_portfolio(std::uint64_t schedules) {
+  // Few preemptions find most bugs (CHESS), so they come first; what is left of a search that ends early is not used.
+  auto share = [&](std::uint64_t percent) { return schedules * percent / 100; };
+  return {
+      {StrategyKind::systematic, 0, share(10), false, false},
+      {StrategyKind::systematic, 1, share(20), false, false},
+      {StrategyKind::surw, 0, share(10), false, false},
+      {StrategyKind::surw, 0, share(10), true, true},
+      {StrategyKind::systematic, 2, share(20), false, false},
+      {StrategyKind::pos, 0, share(5), false, false},
+      {StrategyKind::pos, 0, share(10), true, true},
+      {StrategyKind::pct, 3, share(5), false, false},
+      {StrategyKind::pct, 3, share(10), true, true},
+  };
+}
+
+bool exploring() { return active; }
+
+void fail(std::string_view message, const char* file, int line) {
+  if (!active) return;
+  active = false;
+  engine.fail(Failure::assertion, std::string(message).c_str(), file, line);
+}
+
+Report explore(const std::function<void()>& body, const Options& given) {
+  Options options = given;
+  if (options.portfolio.empty()) options.portfolio = standard_portfolio(4000);
+  SharedOutcome first;
+  explore_in_child(body, options, Engine::no_trace, *first);
+  Report report = report_of(*first);
+  if (report.failure == Failure::none) return report;
+
+  SharedOutcome second;
+  std::uint64_t failing = report.schedules > 0 ? report.schedules - 1 : 0;
+  explore_in_child(body, options, failing, *second);
+  if (second->failure != first->failure || second->choices != first->choices || second->schedules != first->schedules) {
+    std::string what = report.message;
+    report.failure = Failure::not_deterministic;
+    report.message = "schedule " + std::to_string(failing + 1) + " failed (" + what +
+                     ") and then did not fail in the same way: the body must do the same each time that it is given the "
+                     "same order, so it may not depend on real time, random numbers, addresses, or what an earlier run of it left";
+  }
+  add_trace(report, *second);
+  return report;
+}
+
+}  // namespace explorer
