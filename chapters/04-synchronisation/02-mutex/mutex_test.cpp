@@ -1,0 +1,120 @@
+#include "exercise/test.hpp"
+
+#include <mutex.hpp>
+
+using interleave::FailureKind;
+using interleave::Onlooker;
+
+namespace {
+
+// What try_lock() says to a thread that does not have the mutex; it is given back at once.
+bool another_thread_can_take(mutex& m) {
+  bool taken = false;
+  std::thread([&] {
+    taken = m.try_lock();
+    if (taken) m.unlock();
+  }).join();
+  return taken;
+}
+
+}  // namespace
+
+TEST(Mutex, LetsTryLockInOnlyWhenItIsFree) {
+  mutex m;
+  EXPECT_TRUE(m.try_lock()) << "nobody has the mutex yet";
+  EXPECT_FALSE(another_thread_can_take(m)) << "the test's thread has taken it with try_lock()";
+  m.unlock();
+  m.lock();
+  EXPECT_FALSE(another_thread_can_take(m)) << "the test's thread has taken it with lock()";
+  m.unlock();
+  EXPECT_TRUE(another_thread_can_take(m)) << "the test's thread has unlocked it";
+}
+
+TEST(Mutex, IsALockOfItsOwn) {
+  mutex one, other;
+  one.lock();
+  EXPECT_TRUE(another_thread_can_take(other))
+      << FailureKind::over_synchronised << "one mutex is held, and that must keep nobody from another mutex";
+  one.unlock();
+}
+
+TEST(Mutex, IsSmall) {
+  mutex m;
+  m.lock();
+  m.unlock();
+  EXPECT_LE(sizeof(mutex), 16U) << FailureKind::forbidden_shortcut
+                                << "bytes of a mutex: it is made of atomics, not of another lock";
+}
+
+TEST(Mutex, SleepsUntilItIsUnlocked) {
+  mutex m;
+  std::latch seen(1);
+  m.lock();
+  std::thread waiter([&] {
+    m.lock();
+    m.unlock();
+  });
+  Onlooker onlooker([&](Onlooker& it) {
+    Onlooker::Sight sight = it.wait_until_asleep();
+    if (sight.what == Onlooker::busy) {
+      it.fail(FailureKind::wrong_answer,
+              "a thread in lock() keeps the CPU busy while another has the mutex; it must sleep");
+    }
+    if (sight.time_limit) {
+      it.fail(FailureKind::wrong_answer,
+              "a thread in lock() sleeps with a time limit, to look again and again; it must "
+              "sleep until unlock() wakes it");
+    }
+    seen.count_down();
+  });
+  seen.wait();
+  m.unlock();  // nothing else wakes the waiter
+  waiter.join();
+  onlooker.call_is_over();
+}
+
+INTERLEAVING_TEST(Mutex, LetsOneThreadInAtATime) {
+  mutex m;
+  int entered = 0;
+  auto enter = [&] {
+    std::lock_guard lock(m);
+    ++entered;
+  };
+  std::thread one(enter), two(enter), three(enter);
+  one.join(), two.join(), three.join();
+  EXPECT_EQ(entered, 3) << "times that a thread was inside, each counted with the mutex held";
+}
+
+INTERLEAVING_TEST(Mutex, ShowsTryLockWhatWasWrittenBeforeUnlock) {
+  mutex m;
+  int written = 0;
+  std::atomic<bool> unlocked = false;
+  std::thread writer([&] {
+    m.lock();
+    written = 1;
+    m.unlock();
+    unlocked.store(true, std::memory_order_relaxed);  // relaxed: that nothing but the mutex puts the threads in order
+  });
+  while (!unlocked.load(std::memory_order_relaxed)) std::this_thread::yield();
+  if (m.try_lock()) {
+    EXPECT_EQ(written, 1) << "what the other thread wrote with the mutex held";
+    m.unlock();
+  }
+  writer.join();
+}
+
+INTERLEAVING_TEST(Mutex, WakesTheWaiterWhateverTryLockDoes) {
+  mutex m;
+  int entered = 0;
+  auto enter = [&] {
+    std::lock_guard lock(m);
+    ++entered;
+  };
+  std::thread one(enter), two(enter);
+  if (m.try_lock()) {
+    ++entered;
+    m.unlock();
+  }
+  one.join(), two.join();
+  EXPECT_GE(entered, 2) << "both threads in lock() come in";
+}

@@ -1,0 +1,52 @@
+// A reader-writer lock: any number of readers at once, or one that writes. Which is worth it only if reading takes
+// long.
+
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <shared_mutex>
+#include <thread>
+#include <vector>
+
+class safe_counter {
+ public:
+  safe_counter() = default;
+  safe_counter(const safe_counter&) = delete;
+  safe_counter& operator=(const safe_counter&) = delete;
+
+  void increment() {
+    std::lock_guard lock(mutex_);
+    ++value_;
+  }
+
+  long value() const {
+    std::shared_lock lock(mutex_);
+    return value_;
+  }
+
+  bool increment_below(long limit) {
+    std::lock_guard lock(mutex_);
+    if (value_ >= limit) return false;
+    ++value_;
+    return true;
+  }
+
+  void update(const std::function<long(long)>& change) {
+    std::lock_guard lock(mutex_);
+    value_ = change(value_);
+  }
+
+ private:
+  mutable std::shared_mutex mutex_;
+  long value_ = 0;
+};
+
+inline void count_in_threads(safe_counter& counter, int threads, int times) {
+  std::vector<std::jthread> running;
+  for (int i = 0; i < threads; ++i) {
+    running.emplace_back([&counter, times] {
+      for (int n = 0; n < times; ++n) counter.increment();
+    });
+  }
+}  // each std::jthread joins when it is destroyed

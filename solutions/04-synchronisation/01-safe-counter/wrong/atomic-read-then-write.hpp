@@ -1,0 +1,41 @@
+// Makes the number atomic and adds with =, which reads it and writes it back: each of the two is atomic, and the two
+// together are not.
+// caught: explore, SafeCounter.CountsEveryIncrement, wrong answer
+
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <thread>
+#include <vector>
+
+class safe_counter {
+ public:
+  safe_counter() = default;
+  safe_counter(const safe_counter&) = delete;
+  safe_counter& operator=(const safe_counter&) = delete;
+
+  void increment() { value_ = value_ + 1; }
+
+  long value() const { return value_; }
+
+  bool increment_below(long limit) {
+    if (value_ >= limit) return false;
+    value_ = value_ + 1;
+    return true;
+  }
+
+  void update(const std::function<long(long)>& change) { value_ = change(value_); }
+
+ private:
+  std::atomic<long> value_ = 0;
+};
+
+inline void count_in_threads(safe_counter& counter, int threads, int times) {
+  std::vector<std::jthread> running;
+  for (int i = 0; i < threads; ++i) {
+    running.emplace_back([&counter, times] {
+      for (int n = 0; n < times; ++n) counter.increment();
+    });
+  }
+}  // each std::jthread joins when it is destroyed

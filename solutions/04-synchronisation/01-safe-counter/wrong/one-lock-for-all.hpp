@@ -1,0 +1,52 @@
+// Makes the mutex static, so that a counter is no larger than its number: it never miscounts, but now all counters of
+// the program wait for each other, and for whatever `change` does.
+// caught: plain, SafeCounter.KeepsNobodyFromAnotherCounter, over-synchronised
+
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+class safe_counter {
+ public:
+  safe_counter() = default;
+  safe_counter(const safe_counter&) = delete;
+  safe_counter& operator=(const safe_counter&) = delete;
+
+  void increment() {
+    std::lock_guard lock(mutex_);
+    ++value_;
+  }
+
+  long value() const {
+    std::lock_guard lock(mutex_);
+    return value_;
+  }
+
+  bool increment_below(long limit) {
+    std::lock_guard lock(mutex_);
+    if (value_ >= limit) return false;
+    ++value_;
+    return true;
+  }
+
+  void update(const std::function<long(long)>& change) {
+    std::lock_guard lock(mutex_);
+    value_ = change(value_);
+  }
+
+ private:
+  static inline std::mutex mutex_;
+  long value_ = 0;
+};
+
+inline void count_in_threads(safe_counter& counter, int threads, int times) {
+  std::vector<std::jthread> running;
+  for (int i = 0; i < threads; ++i) {
+    running.emplace_back([&counter, times] {
+      for (int n = 0; n < times; ++n) counter.increment();
+    });
+  }
+}  // each std::jthread joins when it is destroyed

@@ -1,0 +1,53 @@
+// Unlocks by hand after the call of `change`, on a line that an exception passes by: the caller catches it, goes on,
+// and waits for ever at its next increment.
+// caught: plain, SafeCounter.PassesAnExceptionOnAndGoesOn, deadlock
+
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+class safe_counter {
+ public:
+  safe_counter() = default;
+  safe_counter(const safe_counter&) = delete;
+  safe_counter& operator=(const safe_counter&) = delete;
+
+  void increment() {
+    std::lock_guard lock(mutex_);
+    ++value_;
+  }
+
+  long value() const {
+    std::lock_guard lock(mutex_);
+    return value_;
+  }
+
+  bool increment_below(long limit) {
+    std::lock_guard lock(mutex_);
+    if (value_ >= limit) return false;
+    ++value_;
+    return true;
+  }
+
+  void update(const std::function<long(long)>& change) {
+    mutex_.lock();
+    value_ = change(value_);
+    mutex_.unlock();
+  }
+
+ private:
+  mutable std::mutex mutex_;  // guards value_; mutable, for reading is locking too
+  long value_ = 0;
+};
+
+inline void count_in_threads(safe_counter& counter, int threads, int times) {
+  std::vector<std::jthread> running;
+  for (int i = 0; i < threads; ++i) {
+    running.emplace_back([&counter, times] {
+      for (int n = 0; n < times; ++n) counter.increment();
+    });
+  }
+}  // each std::jthread joins when it is destroyed

@@ -1,0 +1,26 @@
+// Tries again and again until it is free: short, and fastest when the wait is a few nanoseconds, but whoever waits for
+// a holder that sleeps burns a core.
+// caught: plain, Mutex.SleepsUntilItIsUnlocked, wrong answer
+
+#pragma once
+
+#include <atomic>
+
+class mutex {
+ public:
+  mutex() = default;
+  mutex(const mutex&) = delete;
+  mutex& operator=(const mutex&) = delete;
+
+  void lock() {
+    while (!try_lock()) {
+    }
+  }
+
+  bool try_lock() { return taken_.exchange(1, std::memory_order_acquire) == 0; }
+
+  void unlock() { taken_.store(0, std::memory_order_release); }
+
+ private:
+  std::atomic<int> taken_ = 0;
+};

@@ -1,0 +1,29 @@
+// Waits until the state is free and then sets it: each of the two is atomic, but between them another thread finds it
+// free as well.
+// caught: explore, Mutex.LetsOneThreadInAtATime, data race
+
+#pragma once
+
+#include <atomic>
+
+class mutex {
+ public:
+  mutex() = default;
+  mutex(const mutex&) = delete;
+  mutex& operator=(const mutex&) = delete;
+
+  void lock() {
+    while (taken_.load(std::memory_order_acquire) == 1) taken_.wait(1);
+    taken_.store(1, std::memory_order_relaxed);
+  }
+
+  bool try_lock() { return taken_.exchange(1, std::memory_order_acquire) == 0; }
+
+  void unlock() {
+    taken_.store(0, std::memory_order_release);
+    taken_.notify_one();
+  }
+
+ private:
+  std::atomic<int> taken_ = 0;
+};

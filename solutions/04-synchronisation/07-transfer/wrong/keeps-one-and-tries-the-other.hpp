@@ -1,0 +1,39 @@
+// Uses try_lock() for the second mutex, since who does not wait cannot be in a deadlock: but it keeps the first one
+// while it tries, and two who pay each other try for ever.
+// caught: explore, Transfer.EndsWhenTwoMoveInOppositeDirections, livelock
+
+#pragma once
+
+#include <mutex>
+#include <span>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+struct account {
+  std::mutex mutex;
+  long balance = 0;
+};
+
+inline bool transfer(account& from, account& to, long amount) {
+  if (amount < 0) throw std::invalid_argument("transfer: the amount is negative");
+  if (&from == &to) {
+    std::lock_guard lock(from.mutex);
+    return from.balance >= amount;
+  }
+  std::lock_guard first(from.mutex);
+  while (!to.mutex.try_lock()) std::this_thread::yield();
+  std::lock_guard second(to.mutex, std::adopt_lock);
+  if (from.balance < amount) return false;
+  from.balance -= amount;
+  to.balance += amount;
+  return true;
+}
+
+inline long total(std::span<account> accounts) {
+  std::vector<std::unique_lock<std::mutex>> locks;  // all of them, before the first balance is read
+  for (account& each : accounts) locks.emplace_back(each.mutex);
+  long sum = 0;
+  for (const account& each : accounts) sum += each.balance;
+  return sum;
+}

@@ -1,0 +1,36 @@
+// Has the order right and does not think of the one account that is both: nobody pays himself, until a list of
+// transfers comes from outside. A std::mutex then waits for its own thread.
+// caught: plain, Transfer.ToTheSameAccountChangesNothing, deadlock
+
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <span>
+#include <stdexcept>
+#include <vector>
+
+struct account {
+  std::mutex mutex;
+  long balance = 0;
+};
+
+inline bool transfer(account& from, account& to, long amount) {
+  if (amount < 0) throw std::invalid_argument("transfer: the amount is negative");
+  // One order for everybody, whoever gives and whoever takes. Addresses of different objects are ordered by std::less.
+  bool from_first = std::less<account*>{}(&from, &to);
+  std::lock_guard first(from_first ? from.mutex : to.mutex);
+  std::lock_guard second(from_first ? to.mutex : from.mutex);
+  if (from.balance < amount) return false;
+  from.balance -= amount;
+  to.balance += amount;
+  return true;
+}
+
+inline long total(std::span<account> accounts) {
+  std::vector<std::unique_lock<std::mutex>> locks;  // all of them, before the first balance is read
+  for (account& each : accounts) locks.emplace_back(each.mutex);
+  long sum = 0;
+  for (const account& each : accounts) sum += each.balance;
+  return sum;
+}

@@ -1,0 +1,42 @@
+// Locks by hand and returns from the middle when there is not enough: every transfer that succeeds unlocks, and the
+// first that is refused locks both accounts for ever.
+// caught: plain, Transfer.MovesWhatThereIs, deadlock
+
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <span>
+#include <stdexcept>
+#include <vector>
+
+struct account {
+  std::mutex mutex;
+  long balance = 0;
+};
+
+inline bool transfer(account& from, account& to, long amount) {
+  if (amount < 0) throw std::invalid_argument("transfer: the amount is negative");
+  if (&from == &to) {
+    std::lock_guard lock(from.mutex);
+    return from.balance >= amount;
+  }
+  account& first = std::less<account*>{}(&from, &to) ? from : to;
+  account& second = &first == &from ? to : from;
+  first.mutex.lock();
+  second.mutex.lock();
+  if (from.balance < amount) return false;
+  from.balance -= amount;
+  to.balance += amount;
+  second.mutex.unlock();
+  first.mutex.unlock();
+  return true;
+}
+
+inline long total(std::span<account> accounts) {
+  std::vector<std::unique_lock<std::mutex>> locks;  // all of them, before the first balance is read
+  for (account& each : accounts) locks.emplace_back(each.mutex);
+  long sum = 0;
+  for (const account& each : accounts) sum += each.balance;
+  return sum;
+}

@@ -1,0 +1,40 @@
+// Reads each balance under its lock and goes on to the next: every number was right at its moment, and the sum is that
+// of no moment at all; what is moved behind its back is counted twice or not at all.
+// caught: explore, Transfer.TotalIsThatOfOneMoment, wrong answer
+
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <span>
+#include <stdexcept>
+
+struct account {
+  std::mutex mutex;
+  long balance = 0;
+};
+
+inline bool transfer(account& from, account& to, long amount) {
+  if (amount < 0) throw std::invalid_argument("transfer: the amount is negative");
+  if (&from == &to) {
+    std::lock_guard lock(from.mutex);
+    return from.balance >= amount;
+  }
+  // One order for everybody, whoever gives and whoever takes. Addresses of different objects are ordered by std::less.
+  bool from_first = std::less<account*>{}(&from, &to);
+  std::lock_guard first(from_first ? from.mutex : to.mutex);
+  std::lock_guard second(from_first ? to.mutex : from.mutex);
+  if (from.balance < amount) return false;
+  from.balance -= amount;
+  to.balance += amount;
+  return true;
+}
+
+inline long total(std::span<account> accounts) {
+  long sum = 0;
+  for (account& each : accounts) {
+    std::lock_guard lock(each.mutex);
+    sum += each.balance;
+  }
+  return sum;
+}
