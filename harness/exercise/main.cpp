@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "exercise/crash_handler.hpp"
+#include "exercise/onlooker.hpp"
 #include "exercise/reporter.hpp"
 #include "exercise/session.hpp"
 
@@ -14,6 +15,7 @@ int main(int argc, char** argv) {
   // ThreadSanitizer starts a thread of its own with the first one of the program; that must be here before any test.
   std::thread([] {}).join();
 #endif
+  interleave::Onlooker::leave_out_threads_of_the_runtime();
   if (interleave::session::supervised()) interleave::report_crashes();
   ::testing::InitGoogleTest(&argc, argv);
   auto& listeners = ::testing::UnitTest::GetInstance()->listeners();

@@ -16,6 +16,7 @@
 #include <fstream>
 #include <limits>
 #include <map>
+#include <set>
 #include <sstream>
 #include <string>
 
@@ -172,13 +173,15 @@ std::optional<std::uint64_t> switches_if_asleep(const fs::path& task) {
   return sleeps ? std::optional(switches) : std::nullopt;
 }
 
+std::set<fs::path> threads_of_the_runtime;
+
 // Every thread but this one, if each of them is asleep.
 std::optional<std::map<std::string, SleepingThread>> look() {
   std::map<std::string, SleepingThread> threads;
   std::string self = std::to_string(::gettid());
   std::error_code error;
   for (fs::directory_iterator it("/proc/self/task", error), end; !error && it != end; it.increment(error)) {
-    if (it->path().filename() == self) continue;
+    if (it->path().filename() == self || threads_of_the_runtime.contains(it->path())) continue;
     auto switches = switches_if_asleep(it->path());
     auto call = system_call_of(it->path());
     if (!switches || !call) return std::nullopt;
@@ -229,6 +232,12 @@ Onlooker::Sight Onlooker::wait_until_asleep() {
     }
     if (cpu_time_of_the_others() - start > busy_cpu_time) return {busy, std::nullopt};
     ::sched_yield();
+  }
+}
+
+void Onlooker::leave_out_threads_of_the_runtime() {
+  for (const auto& task : fs::directory_iterator("/proc/self/task")) {
+    if (task.path().filename() != std::to_string(::gettid())) threads_of_the_runtime.insert(task.path());
   }
 }
 

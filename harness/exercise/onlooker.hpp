@@ -54,6 +54,10 @@ class Onlooker {
   /// For `watch`: whether the call is over.
   bool is_over() const { return over_; }
 
+  /// The threads that are there now, besides the calling one, are no part of what is watched: a sanitizer's own thread,
+  /// which sleeps and wakes up all the time. Called once, before the first test.
+  static void leave_out_threads_of_the_runtime();
+
   /// For `watch`: reports a failure and ends the program. For a call that may not return for a long time.
   [[noreturn]] void fail(FailureKind kind, std::string_view message,
                          std::source_location where = std::source_location::current());
