@@ -80,6 +80,25 @@ TEST(Semaphore, LetsAsManyThreadsInAsThereArePermits) {
   other.join();
 }
 
+INTERLEAVING_TEST(Semaphore, ShowsWhatWasDoneBeforeTheRelease) {
+  Semaphore semaphore(1);
+  int visits = 0;
+  std::atomic<bool> your_turn = false;  // relaxed: it says when, and orders nothing
+  auto visit = [&] {
+    semaphore.acquire();
+    ++visits;
+    semaphore.release();
+  };
+  std::thread other([&] {
+    while (!your_turn.load(std::memory_order_relaxed)) std::this_thread::yield();
+    visit();
+  });
+  visit();
+  your_turn.store(true, std::memory_order_relaxed);
+  other.join();
+  EXPECT_EQ(visits, 2) << "visits by 2 threads, one after the other";
+}
+
 INTERLEAVING_TEST(Semaphore, LetsNoMoreThreadsInThanThereArePermits) {
   Semaphore semaphore(1);
   std::atomic<int> inside = 0;
@@ -97,7 +116,13 @@ INTERLEAVING_TEST(Semaphore, LetsNoMoreThreadsInThanThereArePermits) {
 
 INTERLEAVING_TEST(Semaphore, LetsAsManyThreadsGoAsPermitsWereReleased) {
   Semaphore semaphore(0);
-  std::thread first([&] { semaphore.acquire(); }), second([&] { semaphore.acquire(); });
+  int result = 0;
+  auto read = [&] {
+    semaphore.acquire();
+    EXPECT_EQ(result, 42) << "what was written before release(2)";
+  };
+  std::thread first(read), second(read);
+  result = 42;
   semaphore.release(2);
   first.join();
   second.join();
@@ -129,23 +154,4 @@ INTERLEAVING_TEST(Semaphore, LosesNoPermitWhenAReleaseMeetsATimeOut) {
   bool still_there = semaphore.try_acquire();
   EXPECT_NE(acquired, still_there) << "1 permit was released: the waiter has it, or it is still there";
   EXPECT_FALSE(semaphore.try_acquire()) << "no more than 1 permit was released";
-}
-
-INTERLEAVING_TEST(Semaphore, ShowsWhatWasDoneBeforeTheRelease) {
-  Semaphore semaphore(1);
-  int visits = 0;
-  std::atomic<bool> your_turn = false;  // relaxed: it says when, and orders nothing
-  auto visit = [&] {
-    semaphore.acquire();
-    ++visits;
-    semaphore.release();
-  };
-  std::thread other([&] {
-    while (!your_turn.load(std::memory_order_relaxed)) std::this_thread::yield();
-    visit();
-  });
-  visit();
-  your_turn.store(true, std::memory_order_relaxed);
-  other.join();
-  EXPECT_EQ(visits, 2) << "visits by 2 threads, one after the other";
 }
