@@ -22,7 +22,8 @@
 ///
 /// What a thread did before release() is seen by the thread that acquires the permit.
 ///
-/// All functions but the constructor may be called by any number of threads at the same time.
+/// All functions but the constructor may be called by any number of threads at the same time. Nobody destroys it while
+/// a call is under way.
 class Semaphore {
  public:
   /// `permits` is 0 or more; less throws std::invalid_argument.

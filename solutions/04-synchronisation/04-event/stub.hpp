@@ -19,7 +19,8 @@
 ///
 /// What a thread did before set() is seen by every thread whose wait that ends or that finds the event set.
 ///
-/// All functions but the constructor may be called by any number of threads at the same time.
+/// All functions but the constructor may be called by any number of threads at the same time. Nobody destroys it while
+/// a call is under way.
 class Event {
  public:
   /// A new event is not set.
