@@ -4,13 +4,15 @@
 //   cmake --build build --target 04-synchronisation.bench && build/programs/benchmarks/04-synchronisation.bench
 //
 // The two sides take turns in one run, some thousand operations at a time, so that whatever else the machine does
-// meets both. Each line shows the nanoseconds of one operation by the clock on the wall, `ours` and `std`, and how they
-// compare: at `std/ours` 2 the standard library's takes twice as long (k is 1000). The column Time is that of ours for
-// one turn. Threads that wait for each other all the time are slow here: the references go to sleep at once, while the
-// standard library's primitives try a few times first, which is the better bet if the other one runs at that moment.
+// meets both. Each line shows the nanoseconds of one operation by the clock on the wall, `ours` and `std`, in the turn
+// in the middle of all, and how they compare: at `std/ours` 2 the standard library's takes twice as long (k is 1000).
+// The column Time is that of ours for one turn. Threads that wait for each other all the time are slow here: the
+// references go to sleep at once, while the standard library's primitives try a few times first, which is the better
+// bet if the other one runs at that moment.
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <atomic>
 #include <barrier>
 #include <chrono>
@@ -35,10 +37,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-constexpr int alone_operations = 50'000;  // of a turn, by one thread
-constexpr int together_operations =
-    200'000;                               // of a turn, by all threads together: much more than it takes to start them
-constexpr int meeting_operations = 2'000;  // of a turn, if each of them puts a thread to sleep and wakes it
+// How much is done in a turn: by one thread; by all threads together, so that starting them does not count; and if each
+// operation puts a thread to sleep and wakes it.
+constexpr int alone_operations = 50'000;
+constexpr int together_operations = 400'000;
+constexpr int meeting_operations = 2'000;
 
 void expect(bool holds, const char* what) {
   if (!holds) throw std::logic_error(what);
@@ -62,20 +65,26 @@ Seconds time_of(int threads, const std::function<void(int)>& work) {
   return Clock::now() - start;
 }
 
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
 // Lets the two sides take turns. Each gets the index of its thread, and does `operations` in all its threads together.
 void compare(benchmark::State& state, int threads, double operations, const std::function<void(int)>& ours,
              const std::function<void(int)>& standard) {
-  Seconds our_time{};
-  Seconds standard_time{};
+  std::vector<double> our_times;
+  std::vector<double> standard_times;
   for (auto _ : state) {
-    const Seconds time = time_of(threads, ours);
-    standard_time += time_of(threads, standard);
-    our_time += time;
-    state.SetIterationTime(time.count());
+    our_times.push_back(time_of(threads, ours).count());
+    standard_times.push_back(time_of(threads, standard).count());
+    state.SetIterationTime(our_times.back());
   }
-  const double nanoseconds_per_operation = 1e9 / operations / static_cast<double>(state.iterations());
-  state.counters["ours"] = our_time.count() * nanoseconds_per_operation;
-  state.counters["std"] = standard_time.count() * nanoseconds_per_operation;
+  const double our_time = median(our_times) * 1e9 / operations;
+  const double standard_time = median(standard_times) * 1e9 / operations;
+  state.counters["ours"] = our_time;
+  state.counters["std"] = standard_time;
   state.counters["std/ours"] = standard_time / our_time;
 }
 
