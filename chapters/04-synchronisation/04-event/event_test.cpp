@@ -8,6 +8,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
+// So far away that the explorer, too, lets no time-out come before it.
+constexpr auto a_century = 24h * 36525;
+
 // The end of a test's preparation: from now on a set() must release `count` threads.
 void until_so_many_wait(const Event& event, int count) {
   while (event.waiting() < count) std::this_thread::yield();
@@ -128,7 +131,8 @@ INTERLEAVING_TEST(Event, SetReleasesThoseWhoWaitEvenIfClearFollowsAtOnce) {
     EXPECT_EQ(result, 42) << "what was written before set()";
   });
   std::thread second([&] {
-    EXPECT_TRUE(event.wait_for(1h)) << "set() was called while this thread waited; it was cleared only after that";
+    EXPECT_TRUE(event.wait_for(a_century))
+        << "set() was called while this thread waited; it was cleared only after that";
   });
   until_so_many_wait(event, 2);
   result = 42;
@@ -138,19 +142,11 @@ INTERLEAVING_TEST(Event, SetReleasesThoseWhoWaitEvenIfClearFollowsAtOnce) {
   second.join();
 }
 
-INTERLEAVING_TEST(Event, DoesNotStartTheClockAnewWhenAThreadIsWoken) {
+INTERLEAVING_TEST(Event, DoesNotStartTheClockAnewWhenTheThreadIsWoken) {
   Event event;
-  bool was_set = true;
-  std::chrono::nanoseconds waited = 0ns;
-  std::thread waiter([&] {
-    auto start = std::chrono::steady_clock::now();
-    was_set = event.wait_for(100us);
-    waited = std::chrono::steady_clock::now() - start;
-  });
-  std::this_thread::sleep_for(50us);  // lets time go by, after which the waiter may be woken for no reason
-  waiter.join();
-  EXPECT_FALSE(was_set) << "nobody has set the event";
-  if (interleave::time_is_virtual()) {
-    EXPECT_LT(waited, 120us) << "wait_for(100us) was woken once for no reason, and then had to wait for the rest alone";
-  }
+  auto start = std::chrono::steady_clock::now();
+  EXPECT_FALSE(event.wait_for(100us)) << "nobody has set the event";
+  auto waited = std::chrono::steady_clock::now() - start;
+  // The explorer wakes the thread for no reason, and lets it run only when its time is over.
+  if (interleave::time_is_virtual()) EXPECT_LT(waited, 150us) << "wait_for(100us) waited anew when it was woken";
 }

@@ -1,6 +1,6 @@
 // Waits for the whole time again after each wake-up: the loop is there and the answer is right, but a thread that is
 // woken often enough never gives up.
-// caught: explore, Event.DoesNotStartTheClockAnewWhenAThreadIsWoken, wrong answer
+// caught: explore, Event.DoesNotStartTheClockAnewWhenTheThreadIsWoken, wrong answer
 
 #pragma once
 
