@@ -3,7 +3,8 @@
 #   chapter_benchmark(benchmark.cpp)
 #
 # Called in chapters/<chapter>/CMakeLists.txt. Makes the program `<chapter>.bench`, as 01-processes.bench, in the lens
-# `bench`: build/programs/benchmarks/<chapter>.bench. CTest runs it for a moment, so that it does not rot.
+# `bench`: build/programs/benchmarks/<chapter>.bench. CTest runs it for a moment, so that it does not rot. It can
+# include the references of the chapter's exercises by name: #include <mutex.hpp>.
 
 # Before 1.8 the time was a bare number; since then it has a unit.
 set(INTERLEAVE_MOMENT 0.01s)
@@ -18,6 +19,8 @@ function(chapter_benchmark source)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/programs/benchmarks")
   target_link_libraries(${target} PRIVATE lens_bench warnings benchmark::benchmark_main)
   target_compile_options(${target} PRIVATE -Werror)
+  file(GLOB references "${PROJECT_SOURCE_DIR}/solutions/${chapter}/*")
+  target_include_directories(${target} PRIVATE ${references})
   add_dependencies(bench ${target})
 
   add_test(NAME "${chapter} (bench)" COMMAND ${target} --benchmark_min_time=${INTERLEAVE_MOMENT})

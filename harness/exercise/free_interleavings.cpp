@@ -12,4 +12,6 @@ void run_interleavings(const std::function<void()>& body) {
   for (int run = 0; run < free_runs && !::testing::Test::HasFailure(); ++run) body();
 }
 
+bool time_is_virtual() { return false; }
+
 }  // namespace interleave

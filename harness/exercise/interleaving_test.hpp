@@ -10,6 +10,10 @@ namespace interleave {
 /// explorer chooses.
 void run_interleavings(const std::function<void()>& body);
 
+/// Whether the clocks in the body that runs now are those of the schedule explorer. Then time goes by only when every
+/// thread waits for it, and a test may say how long a call took at the most. Everywhere else only a lower bound holds.
+bool time_is_virtual();
+
 }  // namespace interleave
 
 /// A test of what happens when threads meet: written once, as a body that starts threads by ordinary std:: means,

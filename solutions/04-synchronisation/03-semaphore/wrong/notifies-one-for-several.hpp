@@ -1,0 +1,53 @@
+// Notifies once per release(): enough as long as one permit is released at a time, but of two threads that wait for
+// two permits the second sleeps on.
+// caught: explore, Semaphore.LetsAsManyThreadsGoAsPermitsWereReleased, deadlock
+
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <mutex>
+#include <stdexcept>
+
+class Semaphore {
+ public:
+  explicit Semaphore(std::ptrdiff_t permits) : permits_(permits) {
+    if (permits < 0) throw std::invalid_argument("Semaphore: a negative number of permits");
+  }
+
+  Semaphore(const Semaphore&) = delete;
+  Semaphore& operator=(const Semaphore&) = delete;
+
+  void acquire() {
+    std::unique_lock lock(mutex_);
+    released_.wait(lock, [this] { return permits_ > 0; });
+    --permits_;
+  }
+
+  bool try_acquire() {
+    std::lock_guard lock(mutex_);
+    if (permits_ == 0) return false;
+    --permits_;
+    return true;
+  }
+
+  bool try_acquire_for(std::chrono::nanoseconds timeout) {
+    std::unique_lock lock(mutex_);
+    if (!released_.wait_for(lock, timeout, [this] { return permits_ > 0; })) return false;
+    --permits_;
+    return true;
+  }
+
+  void release(std::ptrdiff_t n = 1) {
+    if (n < 1) throw std::invalid_argument("Semaphore::release: less than one permit");
+    std::lock_guard lock(mutex_);
+    permits_ += n;
+    released_.notify_one();
+  }
+
+ private:
+  std::ptrdiff_t permits_;
+  std::mutex mutex_;
+  std::condition_variable released_;
+};

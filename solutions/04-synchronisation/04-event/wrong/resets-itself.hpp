@@ -1,0 +1,67 @@
+// A thread that gets through clears the event, as an auto-reset event of Windows does: the next thread waits for
+// something that has happened already.
+// caught: plain, Event.LetsEveryWaitReturnWhileItIsSet, deadlock
+
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+class Event {
+ public:
+  Event() = default;
+
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  void set() {
+    std::lock_guard lock(mutex_);
+    is_set_ = true;
+    ++sets_;
+    released_.notify_all();
+  }
+
+  void clear() {
+    std::lock_guard lock(mutex_);
+    is_set_ = false;
+  }
+
+  bool is_set() const {
+    std::lock_guard lock(mutex_);
+    return is_set_;
+  }
+
+  void wait() {
+    std::unique_lock lock(mutex_);
+    if (is_set_) {
+      is_set_ = false;
+      return;
+    }
+    ++waiting_;
+    released_.wait(lock, [this, before = sets_] { return sets_ != before; });
+    --waiting_;
+  }
+
+  bool wait_for(std::chrono::nanoseconds timeout) {
+    std::unique_lock lock(mutex_);
+    if (is_set_) return true;
+    ++waiting_;
+    bool released = released_.wait_for(lock, timeout, [this, before = sets_] { return sets_ != before; });
+    --waiting_;
+    return released;
+  }
+
+  int waiting() const {
+    std::lock_guard lock(mutex_);
+    return waiting_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable released_;
+  bool is_set_ = false;
+  std::uint64_t sets_ = 0;
+  int waiting_ = 0;
+};
