@@ -17,7 +17,7 @@
 /// `capacity` elements at a time.
 ///
 /// A thread that waits here sleeps until there is something for it to do; it neither spins nor looks again from time to
-/// time. Whenever there is an element, and a thread that waits for one, it gets on; so does one that waits for room.
+/// time. Nobody sleeps on while what it waits for is there: an element, room, or the end.
 ///
 /// Elements are moved and never copied; moving does not throw. The destructor of an element may use the queue and may
 /// take long: no thread is kept out of the queue meanwhile. (That is not so for what is left of a moved element.)
