@@ -155,7 +155,8 @@ void run_interleavings(const std::function<void()>& body) {
   session::send_raw(event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   // For GoogleTest, whose test has failed, and for who runs the program by hand; the supervisor knows it already.
   session::silent = true;
-  ADD_FAILURE_AT(report.file.empty() ? "explorer" : report.file.c_str(), report.line) << kind << told_in_words(report);
+  ADD_FAILURE_AT(report.file.empty() ? "explorer" : report.file.c_str(), report.line) 
+      << name_of(kind) << ": " << told_in_words(report);
   session::silent = false;
 }
 

@@ -641,6 +641,13 @@ void Engine::note_read(const volatile void* object, std::uint64_t value) {
   me.seen_next = (me.seen_next + 1) % 4;
 }
 
+int Engine::times_read(const volatile void* object) const {
+  for (const auto& seen : current_->seen) {
+    if (seen.object == object) return seen.times;
+  }
+  return 0;
+}
+
 void Engine::note_write(const volatile void* object) {
   Thread& me = *current_;
   for (auto& seen : me.seen) seen = {nullptr, 0, 0};

@@ -75,6 +75,8 @@ class Engine {
 
   /// The current thread read `value` from `object`. Once it does so again and again, it spins.
   void note_read(const volatile void* object, std::uint64_t value);
+  /// How often in a row the current thread has read the same value from `object`.
+  int times_read(const volatile void* object) const;
   /// The current thread changed `object`: whoever spins on it looks again.
   void note_write(const volatile void* object);
   /// Plain accesses since the last point: so many that the thread may be spinning on a plain variable.

@@ -123,7 +123,8 @@ std::uint64_t load_from_history(const volatile void* object, std::uint64_t last,
         break;
       }
     }
-    if (oldest < newest && !me.spinning)
+    // A store is seen after a while ([intro.progress]/18): who looks a third time sees the last one.
+    if (oldest < newest && engine.times_read(object) < 2)
       chosen = newest - engine.choose_value(newest - oldest + 1, ValueKind::old_store);
   }
   const Store& store = history.at(chosen);
