@@ -111,6 +111,8 @@ std::string told_in_words(const explorer::Report& report) {
 
 }  // namespace
 
+bool time_is_virtual() { return explorer::exploring(); }
+
 void run_interleavings(const std::function<void()>& body) {
   explorer::Report report = explore(body);
   nlohmann::json event = {{"event", "explored"},

@@ -174,7 +174,7 @@ Thread* Engine::create(void* (*start)(void*), void* argument) {
   thread.notified = thread.expired = thread.detached = thread.joined = thread.spinning = thread.yielded = false;
   thread.deadline = never;
   thread.spin_object = nullptr;
-  for (auto& seen : thread.seen) seen = {nullptr, 0, 0};
+  forget_reads(thread);
   thread.fruitless_rounds = 0;
   thread.quiet_accesses = 0;
   thread.clock_reads = 0;
@@ -435,7 +435,10 @@ bool Engine::contend(const Operation& operation, SyncObject& object, WaitReason 
   me.next_waiting = object.first_contender;
   object.first_contender = me.id;
   if (deadline != never) set_deadline(me, deadline);
-  if (!may_go(me)) make_blocked(me);
+  if (!may_go(me)) {
+    make_blocked(me);
+    forget_reads(me);
+  }
   reschedule();
   leave_queue(object.first_contender, me);
   clear_deadline(me);
@@ -475,6 +478,7 @@ bool Engine::wait(SyncObject& object, WaitReason reason, std::int64_t deadline, 
     }
   }
   reschedule();
+  forget_reads(me);
   if (mutex != nullptr) leave_queue(mutex->first_contender, me);
   clear_deadline(me);
   me.object = me.mutex = nullptr;
@@ -496,7 +500,8 @@ void Engine::contend_for_mutex(Thread& thread) {
 void Engine::changed(SyncObject& object) {
   for (int id = object.first_contender; id >= 0; id = threads_[id].next_waiting) {
     Thread& thread = threads_[id];
-    if (thread.expired || thread.may_go(thread)) {
+    // Who timed out on a lock goes without it; who timed out on a condition variable still needs the mutex.
+    if ((thread.expired && thread.mutex == nullptr) || thread.may_go(thread)) {
       make_runnable(thread);
     } else {
       make_blocked(thread);
@@ -583,8 +588,17 @@ void Engine::expire(Thread& thread) {
   for (int i = 0; i < runnable_count_; ++i) threads_[runnable_[i]].fruitless_rounds = 0;
 }
 
+void Engine::forget_reads(Thread& thread) {
+  for (auto& seen : thread.seen) seen = {nullptr, 0, 0};
+}
+
 void Engine::yield() {
   Thread& me = *current_;
+  // Who yields between looks at a value that does not change will be set aside for that, if it goes on and on. Some
+  // spins are short and then sleep (libstdc++'s atomic waits), and must get there.
+  for (const auto& seen : me.seen) {
+    if (seen.times >= 2) return;
+  }
   if (!me.yielded) {
     me.yielded = true;
     if (!me.spinning) ++aside_;
@@ -618,8 +632,7 @@ std::int64_t Engine::read_clock() {
 
 // --- spinning ---
 
-void Engine::note_read(const volatile void* object, std::uint64_t value) {
-  constexpr int a_spin = 3;
+void Engine::note_read(const volatile void* object, std::uint64_t value, int a_spin) {
   Thread& me = *current_;
   for (auto& seen : me.seen) {
     if (seen.object != object) continue;
@@ -648,9 +661,16 @@ int Engine::times_read(const volatile void* object) const {
   return 0;
 }
 
+std::uint64_t Engine::last_read(const volatile void* object) const {
+  for (const auto& seen : current_->seen) {
+    if (seen.object == object) return seen.value;
+  }
+  return 0;
+}
+
 void Engine::note_write(const volatile void* object) {
   Thread& me = *current_;
-  for (auto& seen : me.seen) seen = {nullptr, 0, 0};
+  forget_reads(me);
   me.fruitless_rounds = 0;
   me.clock_reads = 0;
   if (me.spinning) {
@@ -663,7 +683,7 @@ void Engine::note_write(const volatile void* object) {
     other.fruitless_rounds = 0;
     if (!other.spinning || (object != nullptr && other.spin_object != object)) continue;
     other.spinning = false;
-    for (auto& seen : other.seen) seen = {nullptr, 0, 0};
+    forget_reads(other);
     if (!other.yielded) --aside_;
   }
 }

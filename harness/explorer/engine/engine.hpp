@@ -73,10 +73,14 @@ class Engine {
   /// The virtual clock as a thread reads it: later with each reading in a row, so that a loop until then ends.
   std::int64_t read_clock();
 
-  /// The current thread read `value` from `object`. Once it does so again and again, it spins.
-  void note_read(const volatile void* object, std::uint64_t value);
+  /// The current thread read `value` from `object`. When it has done so `a_spin` times in a row, it spins: others go
+  /// first from then on. A spin of loads may be one of the short ones before a sleep (libstdc++'s makes 16).
+  static constexpr int spin_of_loads = 24, spin_of_exchanges = 3;
+  void note_read(const volatile void* object, std::uint64_t value, int a_spin = spin_of_exchanges);
   /// How often in a row the current thread has read the same value from `object`.
   int times_read(const volatile void* object) const;
+  /// The value that it read last, if times_read() is not 0.
+  std::uint64_t last_read(const volatile void* object) const;
   /// The current thread changed `object`: whoever spins on it looks again.
   void note_write(const volatile void* object);
   /// Plain accesses since the last point: so many that the thread may be spinning on a plain variable.
@@ -121,6 +125,7 @@ class Engine {
   void clear_deadline(Thread& thread);
   void expire(Thread& thread);
   Thread* nearest_deadline();
+  void forget_reads(Thread& thread);
   void leave_queue(int& first, Thread& thread);
   void contend_for_mutex(Thread& thread);
   [[noreturn]] void nobody_can_run();
