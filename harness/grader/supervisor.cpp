@@ -254,7 +254,9 @@ class Run {
     program_.reset();
     end_all_descendants();
     read_output();
-    read_events(true);
+    // A look at a stack interrupts its thread. A futex(2) begins anew after that, and may find that the value is another
+    // one by now, where only a wake-up was missing. What the program does from there on is no part of its run.
+    if (outcome_.end != RunOutcome::End::deadlock) read_events(true);
     if (outcome_.output_size > outcome_.output.size()) {
       std::size_t end = std::min<std::size_t>(output_kept, tail_.size());
       std::uint64_t cut = outcome_.output_size - outcome_.output.size() - end;
