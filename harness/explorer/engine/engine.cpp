@@ -25,6 +25,8 @@ namespace {
 
 constexpr std::size_t object_slots = 1 << 12;  // a power of two
 constexpr int most_early_time_outs = 2;
+// Threads that could run may be kept from it for a while, but not for ever: who waits for an hour waits for an event.
+constexpr std::int64_t slowest_machine = 60'000'000'000;  // virtual nanoseconds
 constexpr std::int64_t step_time = 100;  // virtual nanoseconds
 
 void* map(std::size_t size) {
@@ -357,11 +359,13 @@ Thread& Engine::choose() {
       chosen = fair_choice(candidates, count);
     } else {
       // A time-out may fire although others could still run: on a real machine they may be slow.
-      if (timed_count_ > 0 && phase_.spurious_wake && early_time_outs_ < most_early_time_outs &&
-          choose_value(2, ValueKind::time_out) == 1) {
-        ++early_time_outs_;
-        expire(*nearest_deadline());
-        continue;
+      if (timed_count_ > 0 && phase_.spurious_wake && early_time_outs_ < most_early_time_outs) {
+        Thread& nearest = *nearest_deadline();
+        if (nearest.deadline - now_ <= slowest_machine && choose_value(2, ValueKind::time_out) == 1) {
+          ++early_time_outs_;
+          expire(nearest);
+          continue;
+        }
       }
       if (count > 1) {
         bool current_can = current_->state == Thread::State::runnable && !current_->spinning && !current_->yielded;
@@ -470,6 +474,7 @@ bool Engine::wait(SyncObject& object, WaitReason reason, std::int64_t deadline, 
   if (spurious) {
     ++spurious_;
     leave_queue(object.first_waiter, me);
+    clear_deadline(me);
     me.notified = true;
     if (mutex != nullptr) {
       contend_for_mutex(me);
