@@ -581,6 +581,7 @@ void Engine::expire(Thread& thread) {
   if (thread.deadline > now_) now_ = thread.deadline;
   clear_deadline(thread);
   thread.expired = true;
+  if (thread.may_go != nullptr && thread.mutex != nullptr) return;  // woken before, and still without the mutex
   if (thread.may_go == nullptr && thread.object != nullptr) {
     leave_queue(thread.object->first_waiter, thread);
     if (thread.mutex != nullptr) {

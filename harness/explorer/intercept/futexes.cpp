@@ -35,8 +35,10 @@ long futex_wait_on(int* word, int expected, std::int64_t deadline) {
 long futex(int* word, int operation, long value, const timespec* time) {
   switch (operation & FUTEX_CMD_MASK) {
     case FUTEX_WAIT: {
+      constexpr time_t too_long = 1'000'000'000;  // 31 years: as good as no time limit
       std::int64_t deadline = never;
-      if (time != nullptr) deadline = engine.now() + time->tv_sec * 1'000'000'000 + time->tv_nsec;
+      if (time != nullptr && time->tv_sec < too_long)
+        deadline = engine.now() + time->tv_sec * 1'000'000'000 + time->tv_nsec;
       return futex_wait_on(word, static_cast<int>(value), deadline);
     }
     case FUTEX_WAIT_BITSET:

@@ -58,9 +58,10 @@ class Event {
     --waiting_;
   }
 
-  /// Waits as wait() does, but for `timeout` at the most, however often the thread is woken in between. Returns whether
-  /// the event was set: true if it is when the call begins, or if set() has released this thread, whatever came after.
-  /// A `timeout` of zero or less does not wait.
+  /// Waits as wait() does, but for `timeout` at the most, however often the thread is woken in between: the time runs
+  /// from when waiting() counts the thread, or from before that. Returns whether the event was set: true if it is when
+  /// the call begins, or if set() has released this thread, whatever came after. A `timeout` of zero or less does not
+  /// wait.
   bool wait_for(std::chrono::nanoseconds timeout) {
     std::unique_lock lock(mutex_);
     if (is_set_) return true;

@@ -40,9 +40,10 @@ class Event {
   /// Waits until the event is set, and returns at once if it is.
   void wait() { interleave::not_done(); }
 
-  /// Waits as wait() does, but for `timeout` at the most, however often the thread is woken in between. Returns whether
-  /// the event was set: true if it is when the call begins, or if set() has released this thread, whatever came after.
-  /// A `timeout` of zero or less does not wait.
+  /// Waits as wait() does, but for `timeout` at the most, however often the thread is woken in between: the time runs
+  /// from when waiting() counts the thread, or from before that. Returns whether the event was set: true if it is when
+  /// the call begins, or if set() has released this thread, whatever came after. A `timeout` of zero or less does not
+  /// wait.
   bool wait_for(std::chrono::nanoseconds timeout) {
     (void)timeout;  // take this line out once you use it
     interleave::not_done();

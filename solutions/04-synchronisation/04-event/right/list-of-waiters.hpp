@@ -41,9 +41,10 @@ class Event {
   }
 
   bool wait_for(std::chrono::nanoseconds timeout) {
+    auto deadline = std::chrono::steady_clock::now() + timeout;
     std::promise<void> released;
     if (enter(released)) return true;
-    released.get_future().wait_for(timeout);
+    released.get_future().wait_until(deadline);
     std::lock_guard lock(mutex_);
     return std::erase(waiters_, &released) == 0;  // who is not on the list any more was released
   }
