@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -12,6 +13,7 @@
 #include <cstring>
 #include <new>
 #include <system_error>
+#include <unordered_map>
 
 #include "explorer/engine/engine.hpp"
 #include "explorer/intercept/ends.hpp"
@@ -91,19 +93,39 @@ Report report_of(const Outcome& outcome) {
   return report;
 }
 
-// Plain accesses are steps of the story only where two threads met.
-bool is_shared(const Outcome& outcome, const RawStep& step) {
+// Plain accesses are steps of the story only where two threads met: one wrote, and the other had been started by then.
+// (What a thread is handed when it is created is not a meeting.)
+std::vector<bool> steps_of_the_story(const Outcome& outcome) {
+  std::vector<std::uint32_t> started(max_threads, outcome.step_count);
+  std::unordered_map<std::uintptr_t, std::vector<std::uint32_t>> by_granule;
   for (std::uint32_t i = 0; i < outcome.step_count; ++i) {
-    const RawStep& other = outcome.steps_traced[i];
-    if (other.thread != step.thread && (other.object & ~std::uintptr_t{7}) == (step.object & ~std::uintptr_t{7})) return true;
+    const RawStep& step = outcome.steps_traced[i];
+    started[step.thread] = std::min(started[step.thread], i);
+    by_granule[step.object & ~std::uintptr_t{7}].push_back(i);
   }
-  return false;
+  started[0] = 0;
+  std::vector<bool> wanted(outcome.step_count);
+  for (std::uint32_t i = 0; i < outcome.step_count; ++i) wanted[i] = !outcome.steps_traced[i].quiet;
+  for (const auto& [granule, steps] : by_granule) {
+    bool met = false;
+    for (std::size_t a = 0; a < steps.size() && !met; ++a) {
+      const RawStep& earlier = outcome.steps_traced[steps[a]];
+      for (std::size_t b = a + 1; b < steps.size() && !met; ++b) {
+        const RawStep& later = outcome.steps_traced[steps[b]];
+        bool written = earlier.operation == OperationKind::write || later.operation == OperationKind::write;
+        met = earlier.thread != later.thread && started[later.thread] < steps[a] && written;
+      }
+    }
+    for (std::uint32_t i : steps) wanted[i] = wanted[i] || met;
+  }
+  return wanted;
 }
 
 void add_trace(Report& report, const Outcome& outcome) {
+  std::vector<bool> wanted = steps_of_the_story(outcome);
   for (std::uint32_t i = 0; i < outcome.step_count; ++i) {
     const RawStep& raw = outcome.steps_traced[i];
-    if (raw.quiet && !is_shared(outcome, raw)) continue;
+    if (!wanted[i]) continue;
     Step step;
     step.thread = raw.thread;
     step.operation = name_of(raw.operation);

@@ -43,7 +43,7 @@ Place subject_of(const std::string& test, const std::string& file) {
 class Judge {
  public:
   Judge(const RunOutcome& outcome, const Exercise& exercise, const Solution& solution)
-      : outcome_(outcome), learner_file_(solution.file.string()), test_file_(exercise.test_file().string()) {}
+      : outcome_(outcome), exercise_(exercise.id), learner_file_(solution.file.string()), test_file_(exercise.test_file().string()) {}
 
   LensVerdict judge(const std::string& lens) {
     verdict_.lens = lens;
@@ -129,6 +129,7 @@ class Judge {
     if (failure.kind == FailureKind::not_done) return;
     TimelineReader reader(event, learner_file_, test_file_);
     failure.timeline = reader.timeline();
+    failure.timeline.token = exercise_ + "-" + failure.timeline.token;
     if (Place place = reader.last_learner_line(); place.line > 0) failure.learner = place;
     if (std::string sentence = reader.first_access(); !sentence.empty()) failure.details.push_back(sentence);
   }
@@ -271,7 +272,7 @@ class Judge {
   void add(Failure failure) { verdict_.failures.push_back(std::move(failure)); }
 
   const RunOutcome& outcome_;
-  std::string learner_file_, test_file_;
+  std::string exercise_, learner_file_, test_file_;
   LensVerdict verdict_;
   std::string running_test_, last_test_;
   std::set<std::string> ended_;

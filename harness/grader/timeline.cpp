@@ -33,6 +33,12 @@ TimelineReader::TimelineReader(const nlohmann::json& event, const std::string& l
   std::map<int, Place> latest;  // by thread
   const nlohmann::json none = nlohmann::json::array();
   for (const nlohmann::json& step : event.contains("steps") ? event["steps"] : none) {
+    // An object is written as plain memory when it is made; what it is shows later.
+    std::string sort = sort_of_object(step.value("operation", ""));
+    std::string& known = sorts_[step.value("object", std::uint64_t{0})];
+    if (known.empty() || known == "variable") known = sort;
+  }
+  for (const nlohmann::json& step : event.contains("steps") ? event["steps"] : none) {
     TimelineRow row;
     row.thread = step.value("thread", 0);
     row.operation = step.value("operation", "");
@@ -95,8 +101,8 @@ Place TimelineReader::place_of(const nlohmann::json& frames) {
 
 std::string TimelineReader::name_of_object(std::uint64_t address, const std::string& operation) {
   if (auto known = names_.find(address); known != names_.end()) return known->second;
-  std::string sort = sort_of_object(operation);
-  if (sort.empty()) return "";
+  std::string sort = sorts_[address];
+  if (sort.empty() || sort_of_object(operation).empty()) return "";
   std::string name = sort + " " + std::to_string(++counts_[sort]);
   names_[address] = name;
   return name;

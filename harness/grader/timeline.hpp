@@ -29,7 +29,7 @@ class TimelineReader {
   std::string program_, learner_file_, test_file_;
   Symbolizer symbolizer_;
   std::map<std::uint64_t, Place> places_;  // by the innermost frame, which most steps share with others
-  std::map<std::uint64_t, std::string> names_;
+  std::map<std::uint64_t, std::string> sorts_, names_;
   std::map<std::string, int> counts_;
   Timeline timeline_;
   Place last_learner_line_;

@@ -34,6 +34,9 @@ struct VerifyOptions {
 };
 int verify(Session& session, const VerifyOptions& options);
 
+/// Explores the learner's file again and shows the failing schedule of that token whole.
+int replay(Session& session, const std::string& token);
+
 /// One solution whose answer is known, through one lens: what CTest runs.
 int prove(Session& session, const std::string& solution_file, const std::string& lens, bool build_first);
 

@@ -474,9 +474,6 @@ bool Engine::wait(SyncObject& object, WaitReason reason, std::int64_t deadline, 
   if (spurious) {
     ++spurious_;
     leave_queue(object.first_waiter, me);
-    // Most of its time has passed: who now waits for the whole of it again waits too long.
-    if (me.deadline != never && me.deadline - now_ <= slowest_machine && me.deadline > now_) 
-      now_ += (me.deadline - now_) / 4 * 3;
     clear_deadline(me);
     me.notified = true;
     if (mutex != nullptr) {
