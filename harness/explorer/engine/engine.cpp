@@ -180,7 +180,7 @@ Thread* Engine::create(void* (*start)(void*), void* argument) {
   thread.fruitless_rounds = 0;
   thread.quiet_accesses = 0;
   thread.clock_reads = 0;
-  thread.fence_released.clear(width_);
+  thread.has_fence_released = false;
   thread.fence_pending.clear(width_);
   thread.destructor_count = 0;
   thread.start = start;

@@ -53,6 +53,7 @@ struct Thread {
   std::uint32_t clock_reads = 0;     // of the virtual clock, one after the other
 
   VectorClock clock;
+  bool has_fence_released = false;
   VectorClock fence_released;  // what a later relaxed store releases ([atomics.fences]/2)
   VectorClock fence_pending;   // what a later acquire fence acquires ([atomics.fences]/4)
 

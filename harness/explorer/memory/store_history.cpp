@@ -16,6 +16,7 @@ struct Store {
   std::uint32_t clock;  // of the thread that stored
   std::uint8_t thread;
   bool sequentially_consistent;
+  bool releases;         // without, there is nothing to acquire, and `released` is not looked at
   VectorClock released;  // what an acquire that reads it acquires
 };
 
@@ -53,7 +54,7 @@ void set_first(History& history, std::uint64_t value) {
   first.clock = 0;
   first.thread = 0;
   first.sequentially_consistent = false;
-  first.released.clear(engine.width());
+  first.releases = false;
 }
 
 History& history_of(const volatile void* object, std::uint64_t last) {
@@ -68,6 +69,8 @@ History& history_of(const volatile void* object, std::uint64_t last) {
     } else if (history.at(history.last_number()).value != last) {
       // Written by code that is not instrumented, or a new object at an old address. Believed to be ordered.
       set_first(history, last);
+      history.stores[0].releases = true;
+      history.stores[0].released.clear(engine.width());
       for (int i = 0; i < engine.thread_count(); ++i)
         history.stores[0].released.join(engine.thread(i).clock, engine.width());
     }
@@ -77,11 +80,12 @@ History& history_of(const volatile void* object, std::uint64_t last) {
 }
 
 void acquire_from(const Store& store, int order) {
+  if (!store.releases) return;
   Thread& me = engine.current();
   (acquires(order) ? me.clock : me.fence_pending).join(store.released, engine.width());
 }
 
-void push(History& history, std::uint64_t value, int order, const VectorClock* release_sequence) {
+void push(History& history, std::uint64_t value, int order, const Store* release_sequence) {
   Thread& me = engine.current();
   if (history.count == History::most_stores) {
     ++history.forgotten;
@@ -90,8 +94,18 @@ void push(History& history, std::uint64_t value, int order, const VectorClock* r
   }
   int number = history.last_number();
   Store& store = history.at(number);
-  store.released.copy(releases(order) ? me.clock : me.fence_released, engine.width());
-  if (release_sequence != nullptr) store.released.join(*release_sequence, engine.width());
+  store.releases = true;
+  bool goes_on = release_sequence != nullptr && release_sequence->releases;
+  if (releases(order)) {
+    store.released.copy(me.clock, engine.width());
+  } else if (me.has_fence_released) {
+    store.released.copy(me.fence_released, engine.width());
+  } else if (goes_on) {
+    store.released.clear(engine.width());
+  } else {
+    store.releases = false;
+  }
+  if (goes_on) store.released.join(release_sequence->released, engine.width());
   store.value = value;
   store.clock = me.clock.time[me.id];
   store.thread = static_cast<std::uint8_t>(me.id);
@@ -141,7 +155,7 @@ void exchange_in_history(const volatile void* object, std::uint64_t last, std::u
   History& history = history_of(object, last);
   const Store& before = history.at(history.last_number());
   acquire_from(before, order);
-  push(history, value, order, &before.released);
+  push(history, value, order, &before);
 }
 
 void load_last_from_history(const volatile void* object, std::uint64_t last, int order) {
@@ -163,6 +177,7 @@ void fence(int order) {
   }
   if (releases(order)) {
     me.fence_released.copy(me.clock, engine.width());
+    me.has_fence_released = true;
     engine.tick();
   }
 }
