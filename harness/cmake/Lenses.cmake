@@ -31,3 +31,8 @@ foreach(lens IN LISTS INTERLEAVE_LENSES)
   target_link_libraries(lens_${lens} INTERFACE Threads::Threads)
   add_custom_target(${lens})
 endforeach()
+
+# The harness's own programs that the explorer explores: instrumented, but linked without ThreadSanitizer's runtime.
+add_library(instrumented INTERFACE)
+target_compile_options(instrumented INTERFACE -O1 -g -fno-omit-frame-pointer -fsanitize=thread)
+target_link_options(instrumented INTERFACE -fuse-ld=lld)

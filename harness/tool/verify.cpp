@@ -160,7 +160,7 @@ int verify(Session& session, const VerifyOptions& options) {
   }
   std::vector<std::string> targets;
   for (const Proof& proof : proofs) targets.push_back(proof.target());
-  if (everything) targets.insert(targets.end(), {"grader_tests", "tool_tests"});
+  if (everything) targets.insert(targets.end(), {"grader_tests", "tool_tests", "explorer_tests"});
 
   tally.section(fmt::format("Building {} programs", targets.size()));
   BuildResult built = build(session.workbook, targets);
@@ -202,7 +202,7 @@ int verify(Session& session, const VerifyOptions& options) {
   }
   if (everything) {
     tally.section("Running the harness's own tests");
-    for (const char* program : {"grader_tests", "tool_tests"}) {
+    for (const char* program : {"grader_tests", "tool_tests", "explorer_tests"}) {
       if (built.failed.contains(program)) {
         tally.record(program, failure_from_build(output_of_target(built.output, program), "").message);
       } else {
