@@ -78,15 +78,22 @@ nlohmann::json frames_as_json(const std::vector<explorer::Frame>& frames, const 
 
 FailureKind kind_of(explorer::Failure failure, std::string& message) {
   switch (failure) {
-    case explorer::Failure::data_race: return FailureKind::data_race;
-    case explorer::Failure::deadlock: return FailureKind::deadlock;
-    case explorer::Failure::livelock: return FailureKind::livelock;
+    case explorer::Failure::data_race:
+      return FailureKind::data_race;
+    case explorer::Failure::deadlock:
+      return FailureKind::deadlock;
+    case explorer::Failure::livelock:
+      return FailureKind::livelock;
     case explorer::Failure::crash:
-    case explorer::Failure::exit: return FailureKind::crash;
-    case explorer::Failure::memory_error: return FailureKind::memory_error;
+    case explorer::Failure::exit:
+      return FailureKind::crash;
+    case explorer::Failure::memory_error:
+      return FailureKind::memory_error;
     case explorer::Failure::unsupported:
-    case explorer::Failure::not_deterministic: return FailureKind::unsupported;
-    default: return take_kind(message);
+    case explorer::Failure::not_deterministic:
+      return FailureKind::unsupported;
+    default:
+      return take_kind(message);
   }
 }
 
@@ -146,7 +153,8 @@ void run_interleavings(const std::function<void()>& body) {
   event["steps"] = std::move(steps);
   nlohmann::json waiting = nlohmann::json::array();
   for (const explorer::Waiting& each : report.waiting) {
-    waiting.push_back({{"thread", each.thread}, {"waits_for", each.waits_for}, {"object", each.object}, {"held_by", each.held_by}});
+    waiting.push_back(
+        {{"thread", each.thread}, {"waits_for", each.waits_for}, {"object", each.object}, {"held_by", each.held_by}});
   }
   event["waiting"] = std::move(waiting);
   event["first_access"] = frames_as_json(report.first_access, executable);
@@ -157,7 +165,7 @@ void run_interleavings(const std::function<void()>& body) {
   session::send_raw(event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   // For GoogleTest, whose test has failed, and for who runs the program by hand; the supervisor knows it already.
   session::silent = true;
-  ADD_FAILURE_AT(report.file.empty() ? "explorer" : report.file.c_str(), report.line) 
+  ADD_FAILURE_AT(report.file.empty() ? "explorer" : report.file.c_str(), report.line)
       << name_of(kind) << ": " << told_in_words(report);
   session::silent = false;
 }

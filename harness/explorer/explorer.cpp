@@ -27,7 +27,8 @@ namespace {
 class SharedOutcome {
  public:
   SharedOutcome() {
-    void* memory = ::mmap(nullptr, outcome_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory =
+        ::mmap(nullptr, outcome_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     outcome_ = new (memory) Outcome{};
   }
@@ -47,12 +48,13 @@ void explain_the_end(Outcome& outcome, int status) {
   if (outcome.failure != Failure::none || outcome.finished) return;
   outcome.failure = Failure::crash;
   if (WIFSIGNALED(status)) {
-    std::snprintf(outcome.message, sizeof(outcome.message), "the process was ended by signal %d (%s) in the middle of a schedule",
-                  WTERMSIG(status), ::strsignal(WTERMSIG(status)));
+    std::snprintf(outcome.message, sizeof(outcome.message),
+                  "the process was ended by signal %d (%s) in the middle of a schedule", WTERMSIG(status),
+                  ::strsignal(WTERMSIG(status)));
   } else {
     outcome.failure = Failure::exit;
-    std::snprintf(outcome.message, sizeof(outcome.message), "the process exited with status %d in the middle of a schedule",
-                  WEXITSTATUS(status));
+    std::snprintf(outcome.message, sizeof(outcome.message),
+                  "the process exited with status %d in the middle of a schedule", WEXITSTATUS(status));
   }
 }
 
@@ -145,19 +147,45 @@ void add_trace(Report& report, const Outcome& outcome) {
 }  // namespace
 
 std::string_view name_of(Failure failure) {
-  static constexpr std::string_view names[] = {"none",      "assertion",   "data race", "deadlock", "livelock",
-                                               "crash",     "memory error", "exit",     "unsupported", "not deterministic"};
+  static constexpr std::string_view names[] = {
+      "none",  "assertion",    "data race", "deadlock",    "livelock",
+      "crash", "memory error", "exit",      "unsupported", "not deterministic"};
   return names[static_cast<int>(failure)];
 }
 
 const char* name_of(OperationKind kind) {
-  static constexpr const char* names[] = {"starts",         "ends",       "creates",    "joins",      "locks",
-                                          "tries to lock",  "unlocks",    "waits",      "notifies one", "notifies all",
-                                          "is woken",       "times out",  "wakes for no reason", "loads", "stores",
-                                          "exchanges",      "fence",      "waits",      "wakes",      "acquires",
-                                          "posts",          "locks shared", "locks",    "unlocks",    "arrives",
-                                          "call_once",      "static local", "yields",   "sleeps",     "reads",
-                                          "writes",         "frees"};
+  static constexpr const char* names[] = {"starts",
+                                          "ends",
+                                          "creates",
+                                          "joins",
+                                          "locks",
+                                          "tries to lock",
+                                          "unlocks",
+                                          "waits",
+                                          "notifies one",
+                                          "notifies all",
+                                          "is woken",
+                                          "times out",
+                                          "wakes for no reason",
+                                          "loads",
+                                          "stores",
+                                          "exchanges",
+                                          "fence",
+                                          "waits",
+                                          "wakes",
+                                          "acquires",
+                                          "posts",
+                                          "locks shared",
+                                          "locks",
+                                          "unlocks",
+                                          "arrives",
+                                          "call_once",
+                                          "static local",
+                                          "yields",
+                                          "sleeps",
+                                          "reads",
+                                          "writes",
+                                          "frees"};
   return names[static_cast<int>(kind)];
 }
 
@@ -165,14 +193,10 @@ std::vector<Phase> standard_portfolio(std::uint64_t schedules) {
   // Few preemptions find most bugs (CHESS), so they come first; what is left of a search that ends early is not used.
   auto share = [&](std::uint64_t percent) { return schedules * percent / 100; };
   return {
-      {StrategyKind::systematic, 0, share(10), false, false},
-      {StrategyKind::systematic, 1, share(20), false, false},
-      {StrategyKind::surw, 0, share(10), false, false},
-      {StrategyKind::surw, 0, share(10), true, true},
-      {StrategyKind::systematic, 2, share(20), false, false},
-      {StrategyKind::pos, 0, share(5), false, false},
-      {StrategyKind::pos, 0, share(10), true, true},
-      {StrategyKind::pct, 3, share(5), false, false},
+      {StrategyKind::systematic, 0, share(10), false, false}, {StrategyKind::systematic, 1, share(20), false, false},
+      {StrategyKind::surw, 0, share(10), false, false},       {StrategyKind::surw, 0, share(10), true, true},
+      {StrategyKind::systematic, 2, share(20), false, false}, {StrategyKind::pos, 0, share(5), false, false},
+      {StrategyKind::pos, 0, share(10), true, true},          {StrategyKind::pct, 3, share(5), false, false},
       {StrategyKind::pct, 3, share(10), true, true},
   };
 }
@@ -199,9 +223,10 @@ Report explore(const std::function<void()>& body, const Options& given) {
   if (second->failure != first->failure || second->choices != first->choices || second->schedules != first->schedules) {
     std::string what = report.message;
     report.failure = Failure::not_deterministic;
-    report.message = "schedule " + std::to_string(failing + 1) + " failed (" + what +
-                     ") and then did not fail in the same way: the body must do the same each time that it is given the "
-                     "same order, so it may not depend on real time, random numbers, addresses, or what an earlier run of it left";
+    report.message =
+        "schedule " + std::to_string(failing + 1) + " failed (" + what +
+        ") and then did not fail in the same way: the body must do the same each time that it is given the "
+        "same order, so it may not depend on real time, random numbers, addresses, or what an earlier run of it left";
   }
   add_trace(report, *second);
   return report;

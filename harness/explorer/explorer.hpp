@@ -85,11 +85,11 @@ struct Report {
   std::uint64_t schedules = 0;  // that were run
   std::uint64_t steps = 0;      // of all of them
   double seconds = 0;
-  std::uint64_t cut = 0;          // schedules that were run on fairly, because they did not end
-  int complete_bound = -1;        // every schedule with at most so many preemptions was seen
+  std::uint64_t cut = 0;           // schedules that were run on fairly, because they did not end
+  int complete_bound = -1;         // every schedule with at most so many preemptions was seen
   std::uint64_t within_bound = 0;  // and there were so many
-  std::string strategy;           // that found the failure
-  std::uint64_t choices = 0;      // a hash of the choices of the failing schedule
+  std::string strategy;            // that found the failure
+  std::uint64_t choices = 0;       // a hash of the choices of the failing schedule
   std::vector<Step> trace;
   std::vector<Waiting> waiting;
   std::vector<Frame> first_access;  // of a data race: where the other access was made

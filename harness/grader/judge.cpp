@@ -43,7 +43,10 @@ Place subject_of(const std::string& test, const std::string& file) {
 class Judge {
  public:
   Judge(const RunOutcome& outcome, const Exercise& exercise, const Solution& solution)
-      : outcome_(outcome), exercise_(exercise.id), learner_file_(solution.file.string()), test_file_(exercise.test_file().string()) {}
+      : outcome_(outcome),
+        exercise_(exercise.id),
+        learner_file_(solution.file.string()),
+        test_file_(exercise.test_file().string()) {}
 
   LensVerdict judge(const std::string& lens) {
     verdict_.lens = lens;

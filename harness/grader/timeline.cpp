@@ -11,12 +11,23 @@ std::string short_name(const std::string& path) { return path.substr(path.rfind(
 // What an object is called as long as nobody has given it a name.
 std::string sort_of_object(const std::string& operation) {
   static const std::map<std::string, std::string> sorts = {
-      {"locks", "mutex"},           {"unlocks", "mutex"},      {"tries to lock", "mutex"},
-      {"waits", "condition"},       {"is woken", "condition"}, {"times out", "condition"},
-      {"notifies one", "condition"}, {"notifies all", "condition"},
-      {"loads", "atomic"},          {"stores", "atomic"},      {"exchanges", "atomic"},
-      {"wakes", "atomic"},          {"reads", "variable"},     {"writes", "variable"},
-      {"acquires", "semaphore"},    {"posts", "semaphore"},    {"arrives", "barrier"},
+      {"locks", "mutex"},
+      {"unlocks", "mutex"},
+      {"tries to lock", "mutex"},
+      {"waits", "condition"},
+      {"is woken", "condition"},
+      {"times out", "condition"},
+      {"notifies one", "condition"},
+      {"notifies all", "condition"},
+      {"loads", "atomic"},
+      {"stores", "atomic"},
+      {"exchanges", "atomic"},
+      {"wakes", "atomic"},
+      {"reads", "variable"},
+      {"writes", "variable"},
+      {"acquires", "semaphore"},
+      {"posts", "semaphore"},
+      {"arrives", "barrier"},
       {"locks shared", "shared mutex"},
   };
   auto it = sorts.find(operation);
@@ -25,7 +36,8 @@ std::string sort_of_object(const std::string& operation) {
 
 }  // namespace
 
-TimelineReader::TimelineReader(const nlohmann::json& event, const std::string& learner_file, const std::string& test_file)
+TimelineReader::TimelineReader(const nlohmann::json& event, const std::string& learner_file,
+                               const std::string& test_file)
     : program_(event.value("program", "")), learner_file_(learner_file), test_file_(test_file) {
   timeline_.strategy = event.value("strategy", "");
   timeline_.schedule = event.value("schedules", std::uint64_t{0});
@@ -64,7 +76,8 @@ TimelineReader::TimelineReader(const nlohmann::json& event, const std::string& l
     std::uint64_t object = each.value("object", std::uint64_t{0});
     if (auto name = names_.find(object); name != names_.end()) sentence += " (" + name->second + ")";
     if (held_by >= 0) {
-      sentence += what == "the end of a thread" ? ": T" + std::to_string(held_by) : ", which T" + std::to_string(held_by) + " holds";
+      sentence += what == "the end of a thread" ? ": T" + std::to_string(held_by)
+                                                : ", which T" + std::to_string(held_by) + " holds";
     }
     if (auto at = latest.find(thread); at != latest.end()) {
       sentence += ", at " + short_name(at->second.file) + ":" + std::to_string(at->second.line);

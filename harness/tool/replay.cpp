@@ -12,17 +12,20 @@ int replay(Session& session, const std::string& token) {
   // "4.2-15-t28p": the exercise, the how-manieth schedule, and a check of its choices.
   auto dash = token.find('-');
   if (dash == std::string::npos)
-    throw UsageError("'" + token + "' is no token of a schedule. ./learn check prints one below a timeline, as 4.2-15-t28p.");
+    throw UsageError("'" + token +
+                     "' is no token of a schedule. ./learn check prints one below a timeline, as 4.2-15-t28p.");
   const Exercise& exercise = session.exercise(token.substr(0, dash));
   if (std::find(exercise.lenses.begin(), exercise.lenses.end(), "explore") == exercise.lenses.end())
-    throw UsageError(exercise.slug + " is not explored: it has no schedules to replay. ./learn check " + exercise.id + " judges it.");
+    throw UsageError(exercise.slug + " is not explored: it has no schedules to replay. ./learn check " + exercise.id +
+                     " judges it.");
   // The same program explores the same schedules in the same order, so the exploration is the replay.
   Solution mine{Solution::Role::learner, exercise.learner_file(), ""};
   Verdict verdict = grade(session.workbook, exercise, mine, {"explore"});
   const LensVerdict& lens = verdict.lenses.front();
   for (const Failure& failure : lens.failures) {
     if (failure.timeline.rows.empty() || failure.timeline.token != token) continue;
-    fmt::print("  {}  {}\n\n{}\n{}", session.style.bold(failure.test), session.style.red(std::string(name_of(failure.kind))),
+    fmt::print("  {}  {}\n\n{}\n{}", session.style.bold(failure.test),
+               session.style.red(std::string(name_of(failure.kind))),
                fold(failure.message, session.style.width, "    "), timeline_text(failure.timeline, session.style, 0));
     return 1;
   }
@@ -30,8 +33,9 @@ int replay(Session& session, const std::string& token) {
     fmt::print("{} passes under explore now: there is no failing schedule to show.\n", exercise.slug);
     return 0;
   }
-  fmt::print("No schedule {} fails in {} any more: the file has changed since. ./learn check {} shows what fails now.\n", token,
-             exercise.slug, exercise.id);
+  fmt::print(
+      "No schedule {} fails in {} any more: the file has changed since. ./learn check {} shows what fails now.\n",
+      token, exercise.slug, exercise.id);
   return 1;
 }
 

@@ -77,7 +77,8 @@ std::string timeline_text(const Timeline& timeline, const Style& style, std::siz
   what = std::min(what, width / 3);
   std::size_t where = 0;
   auto place_text = [](const Place& place) {
-    return place.line == 0 ? std::string() : place.file.substr(place.file.rfind('/') + 1) + ":" + std::to_string(place.line);
+    return place.line == 0 ? std::string()
+                           : place.file.substr(place.file.rfind('/') + 1) + ":" + std::to_string(place.line);
   };
   for (std::size_t i = from; i < lines.size(); ++i) where = std::max(where, place_text(lines[i].row->place).size());
   where = std::min(where, width / 4);

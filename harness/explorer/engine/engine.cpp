@@ -27,7 +27,7 @@ constexpr std::size_t object_slots = 1 << 12;  // a power of two
 constexpr int most_early_time_outs = 2;
 // Threads that could run may be kept from it for a while, but not for ever: who waits for an hour waits for an event.
 constexpr std::int64_t slowest_machine = 60'000'000'000;  // virtual nanoseconds
-constexpr std::int64_t step_time = 100;  // virtual nanoseconds
+constexpr std::int64_t step_time = 100;                   // virtual nanoseconds
 
 void* map(std::size_t size) {
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -45,11 +45,16 @@ bool all_others_ended(const Thread&) { return engine.thread_count() > 0 && engin
 
 const char* name_of_strategy(const Phase& phase) {
   switch (phase.strategy) {
-    case StrategyKind::systematic: return "systematic";
-    case StrategyKind::surw: return "SURW";
-    case StrategyKind::pos: return "POS";
-    case StrategyKind::pct: return "PCT";
-    case StrategyKind::random: return "random";
+    case StrategyKind::systematic:
+      return "systematic";
+    case StrategyKind::surw:
+      return "SURW";
+    case StrategyKind::pos:
+      return "POS";
+    case StrategyKind::pct:
+      return "PCT";
+    case StrategyKind::random:
+      return "random";
   }
   return "";
 }
@@ -63,7 +68,8 @@ void Engine::set_up(Outcome& outcome) {
   fibers_ = static_cast<Fiber*>(map(sizeof(Fiber) * max_threads));
   stacks_ = static_cast<char*>(map(fiber_stack_size * max_threads));
   // A page that cannot be touched below each stack: recursion without end is a crash and not another thread's memory.
-  for (int i = 0; i < max_threads; ++i) ::mprotect(stacks_ + static_cast<std::size_t>(i) * fiber_stack_size, 4096, PROT_NONE);
+  for (int i = 0; i < max_threads; ++i)
+    ::mprotect(stacks_ + static_cast<std::size_t>(i) * fiber_stack_size, 4096, PROT_NONE);
   objects_ = static_cast<SyncObject*>(map(sizeof(SyncObject) * object_slots));
   real();
   set_up_allocation();
@@ -109,7 +115,8 @@ bool Engine::run_phase(const Phase& phase, std::uint64_t seed) {
       if (!strategy->begin(0)) break;
       outcome_->within_bound = 0;
     } else if (!strategy->begin(number == 0 ? 0 : number)) {
-      if (phase.strategy == StrategyKind::systematic && !phase.old_stores && !phase.spurious_wake && outcome_->cut == 0) {
+      if (phase.strategy == StrategyKind::systematic && !phase.old_stores && !phase.spurious_wake &&
+          outcome_->cut == 0) {
         outcome_->complete_bound = phase.bound;
         outcome_->within_bound = number;
       }
@@ -369,8 +376,8 @@ Thread& Engine::choose() {
       }
       if (count > 1) {
         bool current_can = current_->state == Thread::State::runnable && !current_->spinning && !current_->yielded;
-        Candidates all{candidates, count, current_can ? current_->id : -1, pending_, last_ran_,
-                       current_->yielded || current_->spinning};
+        Candidates all{candidates, count,     current_can ? current_->id : -1,
+                       pending_,   last_ran_, current_->yielded || current_->spinning};
         chosen = strategy_->next_thread(all);
         choices_ = (choices_ ^ static_cast<std::uint64_t>(chosen)) * 0x100000001b3ULL;
       }
@@ -427,7 +434,8 @@ void Engine::point(const Operation& operation) {
   active = true;
 }
 
-bool Engine::contend(const Operation& operation, SyncObject& object, WaitReason reason, MayGo may_go, std::int64_t deadline) {
+bool Engine::contend(const Operation& operation, SyncObject& object, WaitReason reason, MayGo may_go,
+                     std::int64_t deadline) {
   Thread& me = *current_;
   active = false;
   me.quiet_accesses = 0;
@@ -489,7 +497,9 @@ bool Engine::wait(SyncObject& object, WaitReason reason, std::int64_t deadline, 
   me.object = me.mutex = nullptr;
   me.may_go = nullptr;
   me.reason = WaitReason::none;
-  note_step(spurious ? OperationKind::spurious : me.notified ? OperationKind::woken : OperationKind::timed_out,
+  note_step(spurious      ? OperationKind::spurious
+            : me.notified ? OperationKind::woken
+                          : OperationKind::timed_out,
             object.address);
   active = true;
   return me.notified;

@@ -53,8 +53,10 @@ class Engine {
   /// A visible operation, which may go on whenever its thread may.
   void point(const Operation& operation);
 
-  /// A visible operation that takes something: the thread is disabled while `may_go` is false. False: `deadline` passed.
-  bool contend(const Operation& operation, SyncObject& object, WaitReason reason, MayGo may_go, std::int64_t deadline = never);
+  /// A visible operation that takes something: the thread is disabled while `may_go` is false. False: `deadline`
+  /// passed.
+  bool contend(const Operation& operation, SyncObject& object, WaitReason reason, MayGo may_go,
+               std::int64_t deadline = never);
 
   /// Waits to be notified. False: `deadline` passed first. If `mutex`, contends for it before it returns.
   bool wait(SyncObject& object, WaitReason reason, std::int64_t deadline = never, SyncObject* mutex = nullptr);

@@ -15,7 +15,20 @@ struct Thread;
 using MayGo = bool (*)(const Thread&);
 
 /// What a thread waits for, in the words of the report.
-enum class WaitReason : std::uint8_t { none, lock, condition, join, futex, semaphore, read_lock, write_lock, sleep, barrier, once, threads };
+enum class WaitReason : std::uint8_t {
+  none,
+  lock,
+  condition,
+  join,
+  futex,
+  semaphore,
+  read_lock,
+  write_lock,
+  sleep,
+  barrier,
+  once,
+  threads
+};
 
 inline constexpr std::int64_t never = INT64_MAX;
 
@@ -26,11 +39,11 @@ struct Thread {
   int id = 0;
   State state = State::unused;
   WaitReason reason = WaitReason::none;
-  SyncObject* object = nullptr;   // that it contends for or waits on
-  SyncObject* mutex = nullptr;    // of a condition variable's wait
-  MayGo may_go = nullptr;         // contending; else it waits to be notified
-  Thread* target = nullptr;       // of a join
-  int next_waiting = -1;          // in the object's queue
+  SyncObject* object = nullptr;  // that it contends for or waits on
+  SyncObject* mutex = nullptr;   // of a condition variable's wait
+  MayGo may_go = nullptr;        // contending; else it waits to be notified
+  Thread* target = nullptr;      // of a join
+  int next_waiting = -1;         // in the object's queue
   bool notified = false;
   bool expired = false;           // its time-out fired
   std::int64_t deadline = never;  // virtual nanoseconds

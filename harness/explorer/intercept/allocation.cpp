@@ -93,7 +93,9 @@ void recycle_allocations() {
 
 using namespace explorer;
 
-EXPLORER_INTERCEPTED void* malloc(std::size_t size) { return active ? allocate(size, alignment_of_all) : __libc_malloc(size); }
+EXPLORER_INTERCEPTED void* malloc(std::size_t size) {
+  return active ? allocate(size, alignment_of_all) : __libc_malloc(size);
+}
 
 EXPLORER_INTERCEPTED void free(void* block) {
   if (block == nullptr) return;

@@ -1,5 +1,5 @@
-// What Clang's ThreadSanitizer pass calls in place of atomic operations. Each is a place to switch; what a load reads is
-// for the store history to say, except for 16 bytes, which are always sequentially consistent.
+// What Clang's ThreadSanitizer pass calls in place of atomic operations. Each is a place to switch; what a load reads
+// is for the store history to say, except for 16 bytes, which are always sequentially consistent.
 
 #include <cstdint>
 
@@ -49,7 +49,8 @@ T load(const volatile T* object, int order) {
   if (!active) return real_load(object);
   // A third look at a value that has not changed is no new event: a switch before it would tell the same story as one
   // before the second. So a spin costs little, until it is one too many.
-  if (int times = engine.times_read(object); times >= 2 && times < Engine::spin_of_loads && engine.last_read(object) == bits(*object)) {
+  if (int times = engine.times_read(object);
+      times >= 2 && times < Engine::spin_of_loads && engine.last_read(object) == bits(*object)) {
     InEngine in_engine;
     engine.note_read(object, bits(*object), Engine::spin_of_loads);
     return *object;
@@ -163,43 +164,43 @@ bool compare_exchange(volatile T* object, T* expected, T desired, int success, i
 
 using Wide = unsigned __int128;
 
-#define EXPLORER_ATOMICS(width, T)                                                                                     \
-  EXPLORER_INTERCEPTED T __tsan_atomic##width##_load(const volatile T* a, int order) {                                 \
-    return explorer::load<T>(a, order);                                                                                \
-  }                                                                                                                    \
-  EXPLORER_INTERCEPTED void __tsan_atomic##width##_store(volatile T* a, T v, int order) {                              \
-    explorer::store<T>(a, v, order);                                                                                   \
-  }                                                                                                                    \
-  EXPLORER_INTERCEPTED T __tsan_atomic##width##_exchange(volatile T* a, T v, int order) {                              \
-    return explorer::exchange<T>(a, order, [=](T) { return v; });                                                      \
-  }                                                                                                                    \
-  EXPLORER_INTERCEPTED T __tsan_atomic##width##_fetch_add(volatile T* a, T v, int order) {                             \
-    return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(old + v); });                            \
-  }                                                                                                                    \
-  EXPLORER_INTERCEPTED T __tsan_atomic##width##_fetch_sub(volatile T* a, T v, int order) {                             \
-    return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(old - v); });                            \
-  }                                                                                                                    \
-  EXPLORER_INTERCEPTED T __tsan_atomic##width##_fetch_and(volatile T* a, T v, int order) {                             \
-    return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(old & v); });                            \
-  }                                                                                                                    \
-  EXPLORER_INTERCEPTED T __tsan_atomic##width##_fetch_or(volatile T* a, T v, int order) {                              \
-    return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(old | v); });                            \
-  }                                                                                                                    \
-  EXPLORER_INTERCEPTED T __tsan_atomic##width##_fetch_xor(volatile T* a, T v, int order) {                             \
-    return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(old ^ v); });                            \
-  }                                                                                                                    \
-  EXPLORER_INTERCEPTED T __tsan_atomic##width##_fetch_nand(volatile T* a, T v, int order) {                            \
-    return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(~(old & v)); });                         \
-  }                                                                                                                    \
-  EXPLORER_INTERCEPTED int __tsan_atomic##width##_compare_exchange_strong(volatile T* a, T* e, T d, int s, int f) {    \
-    return explorer::compare_exchange<T>(a, e, d, s, f, false);                                                        \
-  }                                                                                                                    \
-  EXPLORER_INTERCEPTED int __tsan_atomic##width##_compare_exchange_weak(volatile T* a, T* e, T d, int s, int f) {      \
-    return explorer::compare_exchange<T>(a, e, d, s, f, true);                                                         \
-  }                                                                                                                    \
-  EXPLORER_INTERCEPTED T __tsan_atomic##width##_compare_exchange_val(volatile T* a, T e, T d, int s, int f) {          \
-    explorer::compare_exchange<T>(a, &e, d, s, f, false);                                                              \
-    return e;                                                                                                          \
+#define EXPLORER_ATOMICS(width, T)                                                                                  \
+  EXPLORER_INTERCEPTED T __tsan_atomic##width##_load(const volatile T* a, int order) {                              \
+    return explorer::load<T>(a, order);                                                                             \
+  }                                                                                                                 \
+  EXPLORER_INTERCEPTED void __tsan_atomic##width##_store(volatile T* a, T v, int order) {                           \
+    explorer::store<T>(a, v, order);                                                                                \
+  }                                                                                                                 \
+  EXPLORER_INTERCEPTED T __tsan_atomic##width##_exchange(volatile T* a, T v, int order) {                           \
+    return explorer::exchange<T>(a, order, [=](T) { return v; });                                                   \
+  }                                                                                                                 \
+  EXPLORER_INTERCEPTED T __tsan_atomic##width##_fetch_add(volatile T* a, T v, int order) {                          \
+    return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(old + v); });                         \
+  }                                                                                                                 \
+  EXPLORER_INTERCEPTED T __tsan_atomic##width##_fetch_sub(volatile T* a, T v, int order) {                          \
+    return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(old - v); });                         \
+  }                                                                                                                 \
+  EXPLORER_INTERCEPTED T __tsan_atomic##width##_fetch_and(volatile T* a, T v, int order) {                          \
+    return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(old & v); });                         \
+  }                                                                                                                 \
+  EXPLORER_INTERCEPTED T __tsan_atomic##width##_fetch_or(volatile T* a, T v, int order) {                           \
+    return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(old | v); });                         \
+  }                                                                                                                 \
+  EXPLORER_INTERCEPTED T __tsan_atomic##width##_fetch_xor(volatile T* a, T v, int order) {                          \
+    return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(old ^ v); });                         \
+  }                                                                                                                 \
+  EXPLORER_INTERCEPTED T __tsan_atomic##width##_fetch_nand(volatile T* a, T v, int order) {                         \
+    return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(~(old & v)); });                      \
+  }                                                                                                                 \
+  EXPLORER_INTERCEPTED int __tsan_atomic##width##_compare_exchange_strong(volatile T* a, T* e, T d, int s, int f) { \
+    return explorer::compare_exchange<T>(a, e, d, s, f, false);                                                     \
+  }                                                                                                                 \
+  EXPLORER_INTERCEPTED int __tsan_atomic##width##_compare_exchange_weak(volatile T* a, T* e, T d, int s, int f) {   \
+    return explorer::compare_exchange<T>(a, e, d, s, f, true);                                                      \
+  }                                                                                                                 \
+  EXPLORER_INTERCEPTED T __tsan_atomic##width##_compare_exchange_val(volatile T* a, T e, T d, int s, int f) {       \
+    explorer::compare_exchange<T>(a, &e, d, s, f, false);                                                           \
+    return e;                                                                                                       \
   }
 
 EXPLORER_ATOMICS(8, std::uint8_t)

@@ -17,7 +17,8 @@ int wait(pthread_cond_t* condition, pthread_mutex_t* mutex, std::int64_t deadlin
   {
     Unobserved unobserved;
     if (!owns_mutex(mutex))
-      engine.fail(Failure::assertion, "a condition variable is waited on without its mutex held ([thread.condition.condvar]/9)");
+      engine.fail(Failure::assertion,
+                  "a condition variable is waited on without its mutex held ([thread.condition.condvar]/9)");
     unlock_mutex(mutex);
   }
   bool notified = engine.wait(engine.object(condition), WaitReason::condition, deadline, &engine.object(mutex));
@@ -42,7 +43,8 @@ EXPLORER_INTERCEPTED int pthread_cond_wait(pthread_cond_t* condition, pthread_mu
   return wait(condition, mutex, never);
 }
 
-EXPLORER_INTERCEPTED int pthread_cond_timedwait(pthread_cond_t* condition, pthread_mutex_t* mutex, const timespec* time) {
+EXPLORER_INTERCEPTED int pthread_cond_timedwait(pthread_cond_t* condition, pthread_mutex_t* mutex,
+                                                const timespec* time) {
   if (!active) return real().pthread_cond_timedwait(condition, mutex, time);
   return wait(condition, mutex, virtual_time(*time));
 }

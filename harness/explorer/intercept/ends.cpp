@@ -53,9 +53,10 @@ void on_beat(int) {
     return;
   }
   if (++beats_without_a_step < seconds_without_a_step) return;
-  engine.fail(Failure::livelock,
-              "a thread runs and does nothing that another thread could see: a loop without an end, perhaps on a variable "
-              "that is not atomic");
+  engine.fail(
+      Failure::livelock,
+      "a thread runs and does nothing that another thread could see: a loop without an end, perhaps on a variable "
+      "that is not atomic");
 }
 
 void on_crash(int number) {
@@ -66,7 +67,8 @@ void on_crash(int number) {
     return;
   }
   if (number == SIGSEGV || number == SIGBUS)
-    fail_with(Failure::crash, "crashed with %s: memory that is not there, a null pointer, or a recursion without an end",
+    fail_with(Failure::crash,
+              "crashed with %s: memory that is not there, a null pointer, or a recursion without an end",
               ::sigdescr_np(number));
   fail_with(Failure::crash, "crashed with %s", ::sigdescr_np(number));
 }
@@ -135,7 +137,8 @@ EXPLORER_INTERCEPTED void _exit(int status) {
   __builtin_unreachable();
 }
 EXPLORER_INTERCEPTED void quick_exit(int status) noexcept {
-  if (active) fail_with(Failure::exit, "quick_exit(%s) was called: the tests cannot go on", std::to_string(status).c_str());
+  if (active)
+    fail_with(Failure::exit, "quick_exit(%s) was called: the tests cannot go on", std::to_string(status).c_str());
   next(&::quick_exit, "quick_exit")(status);
   __builtin_unreachable();
 }

@@ -1,4 +1,5 @@
-// syscall(SYS_futex): std::atomic's wait and notify, std::future, std::latch and the rest of what libstdc++ builds on it.
+// syscall(SYS_futex): std::atomic's wait and notify, std::future, std::latch and the rest of what libstdc++ builds on
+// it.
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -71,7 +72,8 @@ EXPLORER_INTERCEPTED long syscall(long number, ...) noexcept {
   if (active && number == SYS_futex)
     return futex(reinterpret_cast<int*>(arguments[0]), static_cast<int>(arguments[1]), arguments[2],
                  reinterpret_cast<const timespec*>(arguments[3]));
-  long result = real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
+  long result =
+      real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
   if (result < 0 && result > -4096) return fail_with(static_cast<int>(-result));
   return result;
 }

@@ -11,38 +11,38 @@
 using explorer::active;
 using explorer::plain_access;
 
-#define EXPLORER_ACCESSES(size)                                                       \
-  EXPLORER_INTERCEPTED void __tsan_read##size(void* address) {                        \
-    if (active) plain_access(address, size, false);                                   \
-  }                                                                                   \
-  EXPLORER_INTERCEPTED void __tsan_write##size(void* address) {                       \
-    if (active) plain_access(address, size, true);                                    \
-  }                                                                                   \
-  EXPLORER_INTERCEPTED void __tsan_unaligned_read##size(void* address) {              \
-    if (active) plain_access(address, size, false);                                   \
-  }                                                                                   \
-  EXPLORER_INTERCEPTED void __tsan_unaligned_write##size(void* address) {             \
-    if (active) plain_access(address, size, true);                                    \
-  }                                                                                   \
-  EXPLORER_INTERCEPTED void __tsan_volatile_read##size(void* address) {               \
-    if (active) plain_access(address, size, false);                                   \
-  }                                                                                   \
-  EXPLORER_INTERCEPTED void __tsan_volatile_write##size(void* address) {              \
-    if (active) plain_access(address, size, true);                                    \
-  }                                                                                   \
-  EXPLORER_INTERCEPTED void __tsan_unaligned_volatile_read##size(void* address) {     \
-    if (active) plain_access(address, size, false);                                   \
-  }                                                                                   \
-  EXPLORER_INTERCEPTED void __tsan_unaligned_volatile_write##size(void* address) {    \
-    if (active) plain_access(address, size, true);                                    \
-  }                                                                                   \
-  EXPLORER_INTERCEPTED void __tsan_read_write##size(void* address) {                  \
-    if (active) plain_access(address, size, false);                                   \
-    if (active) plain_access(address, size, true);                                    \
-  }                                                                                   \
-  EXPLORER_INTERCEPTED void __tsan_unaligned_read_write##size(void* address) {        \
-    if (active) plain_access(address, size, false);                                   \
-    if (active) plain_access(address, size, true);                                    \
+#define EXPLORER_ACCESSES(size)                                                    \
+  EXPLORER_INTERCEPTED void __tsan_read##size(void* address) {                     \
+    if (active) plain_access(address, size, false);                                \
+  }                                                                                \
+  EXPLORER_INTERCEPTED void __tsan_write##size(void* address) {                    \
+    if (active) plain_access(address, size, true);                                 \
+  }                                                                                \
+  EXPLORER_INTERCEPTED void __tsan_unaligned_read##size(void* address) {           \
+    if (active) plain_access(address, size, false);                                \
+  }                                                                                \
+  EXPLORER_INTERCEPTED void __tsan_unaligned_write##size(void* address) {          \
+    if (active) plain_access(address, size, true);                                 \
+  }                                                                                \
+  EXPLORER_INTERCEPTED void __tsan_volatile_read##size(void* address) {            \
+    if (active) plain_access(address, size, false);                                \
+  }                                                                                \
+  EXPLORER_INTERCEPTED void __tsan_volatile_write##size(void* address) {           \
+    if (active) plain_access(address, size, true);                                 \
+  }                                                                                \
+  EXPLORER_INTERCEPTED void __tsan_unaligned_volatile_read##size(void* address) {  \
+    if (active) plain_access(address, size, false);                                \
+  }                                                                                \
+  EXPLORER_INTERCEPTED void __tsan_unaligned_volatile_write##size(void* address) { \
+    if (active) plain_access(address, size, true);                                 \
+  }                                                                                \
+  EXPLORER_INTERCEPTED void __tsan_read_write##size(void* address) {               \
+    if (active) plain_access(address, size, false);                                \
+    if (active) plain_access(address, size, true);                                 \
+  }                                                                                \
+  EXPLORER_INTERCEPTED void __tsan_unaligned_read_write##size(void* address) {     \
+    if (active) plain_access(address, size, false);                                \
+    if (active) plain_access(address, size, true);                                 \
   }
 
 EXPLORER_ACCESSES(1)

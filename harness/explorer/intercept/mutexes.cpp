@@ -35,7 +35,8 @@ int lock(pthread_mutex_t* mutex, std::int64_t deadline) {
     }
     if (kind_of(mutex) == PTHREAD_MUTEX_ERRORCHECK) return EDEADLK;
   }
-  if (!engine.contend({OperationKind::lock, true, mutex}, object, WaitReason::lock, is_free, deadline)) return ETIMEDOUT;
+  if (!engine.contend({OperationKind::lock, true, mutex}, object, WaitReason::lock, is_free, deadline))
+    return ETIMEDOUT;
   Unobserved unobserved;
   take(object);
   return 0;
@@ -70,7 +71,8 @@ EXPLORER_INTERCEPTED int pthread_mutex_timedlock(pthread_mutex_t* mutex, const t
   return lock(mutex, virtual_time(*time));
 }
 
-EXPLORER_INTERCEPTED int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock, const timespec* time) noexcept {
+EXPLORER_INTERCEPTED int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock,
+                                                 const timespec* time) noexcept {
   if (!active) return real().pthread_mutex_clocklock(mutex, clock, time);
   return lock(mutex, virtual_time(*time));
 }

@@ -30,8 +30,10 @@ void take_for_writing(SyncObject& object) {
 int lock(pthread_rwlock_t* lock, bool writes, std::int64_t deadline) {
   SyncObject& object = engine.object(lock);
   if (object.owner == engine.current().id) return EDEADLK;
-  bool taken = writes ? engine.contend({OperationKind::write_lock, true, lock}, object, WaitReason::write_lock, may_write, deadline)
-                      : engine.contend({OperationKind::read_lock, true, lock}, object, WaitReason::read_lock, may_read, deadline);
+  bool taken =
+      writes
+          ? engine.contend({OperationKind::write_lock, true, lock}, object, WaitReason::write_lock, may_write, deadline)
+          : engine.contend({OperationKind::read_lock, true, lock}, object, WaitReason::read_lock, may_read, deadline);
   if (!taken) return ETIMEDOUT;
   Unobserved unobserved;
   (writes ? take_for_writing : take_for_reading)(object);
@@ -43,7 +45,8 @@ int try_lock(pthread_rwlock_t* lock, bool writes) {
   Unobserved unobserved;
   SyncObject& object = engine.object(lock);
   if (object.owner >= 0 || (writes && object.readers > 0)) {
-    engine.note_read(lock, static_cast<std::uint64_t>(object.owner + 1) << 32 | static_cast<std::uint64_t>(object.readers));
+    engine.note_read(lock,
+                     static_cast<std::uint64_t>(object.owner + 1) << 32 | static_cast<std::uint64_t>(object.readers));
     return EBUSY;
   }
   (writes ? take_for_writing : take_for_reading)(object);
@@ -70,10 +73,12 @@ EXPLORER_INTERCEPTED int pthread_rwlock_timedrdlock(pthread_rwlock_t* l, const t
 EXPLORER_INTERCEPTED int pthread_rwlock_timedwrlock(pthread_rwlock_t* l, const timespec* time) noexcept {
   return active ? lock(l, true, virtual_time(*time)) : real().pthread_rwlock_timedwrlock(l, time);
 }
-EXPLORER_INTERCEPTED int pthread_rwlock_clockrdlock(pthread_rwlock_t* l, clockid_t clock, const timespec* time) noexcept {
+EXPLORER_INTERCEPTED int pthread_rwlock_clockrdlock(pthread_rwlock_t* l, clockid_t clock,
+                                                    const timespec* time) noexcept {
   return active ? lock(l, false, virtual_time(*time)) : real().pthread_rwlock_clockrdlock(l, clock, time);
 }
-EXPLORER_INTERCEPTED int pthread_rwlock_clockwrlock(pthread_rwlock_t* l, clockid_t clock, const timespec* time) noexcept {
+EXPLORER_INTERCEPTED int pthread_rwlock_clockwrlock(pthread_rwlock_t* l, clockid_t clock,
+                                                    const timespec* time) noexcept {
   return active ? lock(l, true, virtual_time(*time)) : real().pthread_rwlock_clockwrlock(l, clock, time);
 }
 

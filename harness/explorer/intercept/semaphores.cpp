@@ -20,7 +20,8 @@ bool has_permit(const Thread& thread) { return permits(thread.object->address) >
 
 int wait(sem_t* semaphore, std::int64_t deadline) {
   SyncObject& object = engine.object(semaphore);
-  if (!engine.contend({OperationKind::semaphore_wait, true, semaphore}, object, WaitReason::semaphore, has_permit, deadline)) {
+  if (!engine.contend({OperationKind::semaphore_wait, true, semaphore}, object, WaitReason::semaphore, has_permit,
+                      deadline)) {
     errno = ETIMEDOUT;
     return -1;
   }
@@ -33,7 +34,9 @@ int wait(sem_t* semaphore, std::int64_t deadline) {
 
 }  // namespace
 
-EXPLORER_INTERCEPTED int sem_wait(sem_t* semaphore) { return active ? wait(semaphore, never) : real().sem_wait(semaphore); }
+EXPLORER_INTERCEPTED int sem_wait(sem_t* semaphore) {
+  return active ? wait(semaphore, never) : real().sem_wait(semaphore);
+}
 
 EXPLORER_INTERCEPTED int sem_timedwait(sem_t* semaphore, const timespec* time) {
   return active ? wait(semaphore, virtual_time(*time)) : real().sem_timedwait(semaphore, time);

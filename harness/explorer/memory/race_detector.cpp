@@ -94,7 +94,8 @@ void check_and_record(Cell& cell, std::uint8_t bytes, bool writes, bool atomic, 
     cell.freed = false;
     cell.toucher = static_cast<std::uint8_t>(me.id);
   }
-  if (cell.freed) engine.fail(Failure::memory_error, writes ? "a write to memory that was freed" : "a read of memory that was freed");
+  if (cell.freed)
+    engine.fail(Failure::memory_error, writes ? "a write to memory that was freed" : "a read of memory that was freed");
   if (cell.toucher != me.id && !cell.shared && !engine.race_detection()) {
     bool written = writes;
     for (int i = 0; i < cell.count; ++i) written = written || cell.accesses[i].writes;

@@ -25,7 +25,7 @@ struct History {
   const volatile void* object;
   std::uint32_t generation;
   int count;
-  int forgotten;  // stores that were there before stores[0]
+  int forgotten;          // stores that were there before stores[0]
   int seen[max_threads];  // by thread: the number of the latest store that it has read or written
   Store stores[most_stores];
 
@@ -39,11 +39,10 @@ VectorClock fence_clock;  // sequentially consistent fences are totally ordered,
 std::uint32_t fence_generation;
 
 bool acquires(int order) {
-  return order == __ATOMIC_ACQUIRE || order == __ATOMIC_CONSUME || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST;
+  return order == __ATOMIC_ACQUIRE || order == __ATOMIC_CONSUME || order == __ATOMIC_ACQ_REL ||
+         order == __ATOMIC_SEQ_CST;
 }
-bool releases(int order) {
-  return order == __ATOMIC_RELEASE || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST;
-}
+bool releases(int order) { return order == __ATOMIC_RELEASE || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST; }
 
 void set_first(History& history, std::uint64_t value) {
   history.count = 1;

@@ -4,8 +4,8 @@
 
 namespace explorer {
 
-// The stores to each atomic object, and which of them a load may read ([intro.races], [atomics.order], [atomics.fences];
-// after C11Tester: Luo, Demsky, ASPLOS 2021).
+// The stores to each atomic object, and which of them a load may read ([intro.races], [atomics.order],
+// [atomics.fences]; after C11Tester: Luo, Demsky, ASPLOS 2021).
 //
 // Modification order is the order of execution. A load reads any store that is not hidden: none that is older than one
 // that happens before the load, or than one that this thread has read already (coherence); a sequentially consistent

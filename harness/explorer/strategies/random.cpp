@@ -8,10 +8,14 @@ namespace explorer {
 
 int draw_value(RandomNumbers& random, int n, ValueKind kind) {
   switch (kind) {
-    case ValueKind::waiter: return static_cast<int>(random.below(n));
-    case ValueKind::old_store: return random.one_in(2) ? static_cast<int>(random.below(n)) : 0;
-    case ValueKind::spurious: return random.one_in(8) ? 1 : 0;
-    case ValueKind::time_out: return random.one_in(16) ? 1 : 0;
+    case ValueKind::waiter:
+      return static_cast<int>(random.below(n));
+    case ValueKind::old_store:
+      return random.one_in(2) ? static_cast<int>(random.below(n)) : 0;
+    case ValueKind::spurious:
+      return random.one_in(8) ? 1 : 0;
+    case ValueKind::time_out:
+      return random.one_in(16) ? 1 : 0;
   }
   return 0;
 }
@@ -42,11 +46,16 @@ std::unique_ptr<Strategy> make_random(std::uint64_t seed) { return std::make_uni
 
 std::unique_ptr<Strategy> make_strategy(const Phase& phase, std::uint64_t seed) {
   switch (phase.strategy) {
-    case StrategyKind::systematic: return make_systematic(phase.bound);
-    case StrategyKind::surw: return make_surw(seed);
-    case StrategyKind::pos: return make_pos(seed);
-    case StrategyKind::pct: return make_pct(seed, phase.bound);
-    case StrategyKind::random: return make_random(seed);
+    case StrategyKind::systematic:
+      return make_systematic(phase.bound);
+    case StrategyKind::surw:
+      return make_surw(seed);
+    case StrategyKind::pos:
+      return make_pos(seed);
+    case StrategyKind::pct:
+      return make_pct(seed, phase.bound);
+    case StrategyKind::random:
+      return make_random(seed);
   }
   return nullptr;
 }

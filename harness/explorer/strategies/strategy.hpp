@@ -10,20 +10,20 @@ namespace explorer {
 
 /// What a strategy sees when it must choose who goes on.
 struct Candidates {
-  const std::uint8_t* threads;  // that can go on, in an order that depends on the schedule alone
-  int count;                    // 2 or more
-  int current;                  // the thread that ran last, if it is among them; else -1
-  const Operation* pending;     // by thread: what each will do when it is chosen
+  const std::uint8_t* threads;    // that can go on, in an order that depends on the schedule alone
+  int count;                      // 2 or more
+  int current;                    // the thread that ran last, if it is among them; else -1
+  const Operation* pending;       // by thread: what each will do when it is chosen
   const std::uint64_t* last_ran;  // by thread: the step at which each ran last
-  bool fair;                    // somebody yields: whoever ran longest ago should go
+  bool fair;                      // somebody yields: whoever ran longest ago should go
 };
 
 /// What kind of value is chosen. Value 0 is what happens when nothing goes out of its way.
 enum class ValueKind : std::uint8_t {
-  waiter,      // which of the threads that wait is woken
-  old_store,   // how many stores back a load reads
-  spurious,    // 1: a wait wakes, or a weak exchange fails, for no reason
-  time_out,    // 1: the nearest time-out fires although others could still run
+  waiter,     // which of the threads that wait is woken
+  old_store,  // how many stores back a load reads
+  spurious,   // 1: a wait wakes, or a weak exchange fails, for no reason
+  time_out,   // 1: the nearest time-out fires although others could still run
 };
 
 /// How schedules are chosen. The engine knows nothing of how, a strategy nothing of what is run. One object serves the

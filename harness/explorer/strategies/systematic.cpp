@@ -88,6 +88,8 @@ class Systematic final : public Strategy {
 
 }  // namespace
 
-std::unique_ptr<Strategy> make_systematic(int preemption_bound) { return std::make_unique<Systematic>(preemption_bound); }
+std::unique_ptr<Strategy> make_systematic(int preemption_bound) {
+  return std::make_unique<Systematic>(preemption_bound);
+}
 
 }  // namespace explorer
