@@ -106,10 +106,12 @@ void read_from(Store& store, int order) {
   acquire_from(store, order);
 }
 
-// Whether the current thread may read nothing older: the store, or a read of it, happens before ([intro.races]/15 and 16).
+// Whether the current thread may read nothing older: the store, or a read of it, happens before
+// ([intro.races]/16 and 18).
 bool hides_older(const Store& store, int order) {
   const VectorClock& now = engine.current().clock;
-  if (store.clock <= now.time[store.thread] || (order == __ATOMIC_SEQ_CST && store.sequentially_consistent)) return true;
+  if (store.clock <= now.time[store.thread]) return true;
+  if (order == __ATOMIC_SEQ_CST && store.sequentially_consistent) return true;
   for (int i = 0; i < engine.thread_count(); ++i) {
     if (store.read_at.time[i] != 0 && store.read_at.time[i] <= now.time[i]) return true;
   }

@@ -1,7 +1,7 @@
-// Probabilistic concurrency testing (Burckhardt and others, ASPLOS 2010). Each thread has a random priority, the highest
-// runs; at d-1 random steps the one that runs gets a priority below all of these, a lower one with each number, but the
-// steps do not come in the order of their numbers. A bug that needs d ordered steps among n threads of k steps in all is
-// hit with probability 1/(n k^(d-1)) or more by each schedule.
+// Probabilistic concurrency testing (Burckhardt and others, ASPLOS 2010). Each thread has a random priority, the
+// highest runs; at d-1 random steps the one that runs gets a priority below all of these, a lower one with each number,
+// but the steps do not come in the order of their numbers. A bug that needs d ordered steps among n threads of k steps
+// in all is hit with probability 1/(n k^(d-1)) or more by each schedule.
 
 #include "explorer/memory/vector_clock.hpp"
 #include "explorer/strategies/random_numbers.hpp"
