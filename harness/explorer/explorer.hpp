@@ -38,7 +38,7 @@ struct Phase {
   int bound = 0;               // systematic: preemptions; pct: depth
   std::uint64_t budget = 0;    // schedules at most
   bool old_stores = false;     // loads may return older values, as [atomics.order] allows
-  bool spurious_wake = false;  // waits may wake, weak exchanges fail, and time-outs fire before they must
+  bool spurious_wake = false;  // waits may wake for no reason, and time-outs fire before they must
 };
 
 struct Options {

@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 
-#include <cstring>
 #include <new>
 
 #include "explorer/engine/engine.hpp"
@@ -18,6 +17,7 @@ struct Store {
   bool sequentially_consistent;
   bool releases;         // without, there is nothing to acquire, and `released` is not looked at
   VectorClock released;  // what an acquire that reads it acquires
+  VectorClock read_at;   // by thread: when it read this first; 0 if it has not
 };
 
 struct History {
@@ -25,8 +25,7 @@ struct History {
   const volatile void* object;
   std::uint32_t generation;
   int count;
-  int forgotten;          // stores that were there before stores[0]
-  int seen[max_threads];  // by thread: the number of the latest store that it has read or written
+  int forgotten;  // stores that were there before stores[0]
   Store stores[most_stores];
 
   Store& at(int number) { return stores[number % most_stores]; }
@@ -47,13 +46,13 @@ bool releases(int order) { return order == __ATOMIC_RELEASE || order == __ATOMIC
 void set_first(History& history, std::uint64_t value) {
   history.count = 1;
   history.forgotten = 0;
-  std::memset(history.seen, 0, static_cast<std::size_t>(engine.width()) * sizeof(int));
   Store& first = history.stores[0];
   first.value = value;
   first.clock = 0;
   first.thread = 0;
   first.sequentially_consistent = false;
   first.releases = false;
+  first.read_at.clear(engine.width());
 }
 
 History& history_of(const volatile void* object, std::uint64_t last) {
@@ -109,8 +108,27 @@ void push(History& history, std::uint64_t value, int order, const Store* release
   store.clock = me.clock.time[me.id];
   store.thread = static_cast<std::uint8_t>(me.id);
   store.sequentially_consistent = order == __ATOMIC_SEQ_CST;
-  history.seen[me.id] = number;
+  store.read_at.clear(engine.width());
   if (releases(order)) engine.tick();
+}
+
+void read_from(Store& store, int order) {
+  const Thread& me = engine.current();
+  std::uint32_t& read_at = store.read_at.time[me.id];
+  if (read_at == 0) read_at = me.clock.time[me.id];
+  acquire_from(store, order);
+}
+
+// Whether the current thread may read nothing older: the store, or a read of it, happens before
+// ([intro.races]/16 and 18).
+bool hides_older(const Store& store, int order) {
+  const VectorClock& now = engine.current().clock;
+  if (store.clock <= now.time[store.thread]) return true;
+  if (order == __ATOMIC_SEQ_CST && store.sequentially_consistent) return true;
+  for (int i = 0; i < engine.thread_count(); ++i) {
+    if (store.read_at.time[i] != 0 && store.read_at.time[i] <= now.time[i]) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -123,26 +141,18 @@ void set_up_store_histories() {
 }
 
 std::uint64_t load_from_history(const volatile void* object, std::uint64_t last, int order, bool old_stores) {
-  Thread& me = engine.current();
   History& history = history_of(object, last);
   int newest = history.last_number();
   int chosen = newest;
   if (old_stores) {
-    int oldest = history.seen[me.id] > history.forgotten ? history.seen[me.id] : history.forgotten;
-    for (int number = newest; number > oldest; --number) {
-      const Store& store = history.at(number);
-      if (store.clock <= me.clock.time[store.thread] || (order == __ATOMIC_SEQ_CST && store.sequentially_consistent)) {
-        oldest = number;
-        break;
-      }
-    }
+    int oldest = newest;
+    while (oldest > history.forgotten && !hides_older(history.at(oldest), order)) --oldest;
     // A store is seen after a while ([intro.progress]/18): who looks a third time sees the last one.
     if (oldest < newest && engine.times_read(object) < 2)
       chosen = newest - engine.choose_value(newest - oldest + 1, ValueKind::old_store);
   }
-  const Store& store = history.at(chosen);
-  history.seen[me.id] = chosen;
-  acquire_from(store, order);
+  Store& store = history.at(chosen);
+  read_from(store, order);
   return store.value;
 }
 
@@ -159,8 +169,7 @@ void exchange_in_history(const volatile void* object, std::uint64_t last, std::u
 
 void load_last_from_history(const volatile void* object, std::uint64_t last, int order) {
   History& history = history_of(object, last);
-  history.seen[engine.current().id] = history.last_number();
-  acquire_from(history.at(history.last_number()), order);
+  read_from(history.at(history.last_number()), order);
 }
 
 void fence(int order) {

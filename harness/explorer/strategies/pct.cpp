@@ -1,6 +1,7 @@
 // Probabilistic concurrency testing (Burckhardt and others, ASPLOS 2010). Each thread has a random priority, the
-// highest runs; at d-1 random steps the one that runs becomes the lowest. A bug that needs d ordered steps among n
-// threads of k steps in all is hit with probability 1/(n k^(d-1)) or more by each schedule.
+// highest runs; at d-1 random steps the one that runs gets a priority below all of these, a lower one with each number,
+// but the steps do not come in the order of their numbers. A bug that needs d ordered steps among n threads of k steps
+// in all is hit with probability 1/(n k^(d-1)) or more by each schedule.
 
 #include "explorer/memory/vector_clock.hpp"
 #include "explorer/strategies/random_numbers.hpp"
@@ -17,21 +18,21 @@ class Pct final : public Strategy {
   bool begin(std::uint64_t schedule) override {
     random_.seed(seed_, schedule);
     step_ = 0;
-    lowest_ = 0;
+    lowest_ = -most_changes;
     created(0);
     for (int i = 0; i < depth_ - 1; ++i) change_at_[i] = 1 + random_.below(longest_);
     return true;
   }
   void created(int thread) override { priority_[thread] = 1000 + static_cast<std::int64_t>(random_.next() & 0xFFFFFF); }
   void yielded(int thread) override { priority_[thread] = --lowest_; }
-  void took(int, const Operation&) override { ++step_; }
+  void took(int thread, const Operation&) override {
+    ++step_;
+    for (int i = 0; i < depth_ - 1; ++i) {
+      if (change_at_[i] == step_) priority_[thread] = -1 - i;
+    }
+  }
 
   int next_thread(const Candidates& candidates) override {
-    if (candidates.current >= 0) {
-      for (int i = 0; i < depth_ - 1; ++i) {
-        if (change_at_[i] == step_) priority_[candidates.current] = --lowest_;
-      }
-    }
     int best = candidates.threads[0];
     for (int i = 1; i < candidates.count; ++i) {
       int thread = candidates.threads[i];
