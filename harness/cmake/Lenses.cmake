@@ -26,7 +26,12 @@ set(lens_bench_flags -O3 -DNDEBUG)
 foreach(lens IN LISTS INTERLEAVE_LENSES)
   add_library(lens_${lens} INTERFACE)
   # Frame pointers keep a learner's line in every stack that is shown; libdw finds lines by the address ranges.
-  target_compile_options(lens_${lens} INTERFACE ${lens_${lens}_flags} -g -gdwarf-aranges -fno-omit-frame-pointer)
+  # A debugger is for plain; a report needs lines.
+  set(debug_information -g)
+  if(lens MATCHES "^(tsan|asan)$")
+    set(debug_information -gline-tables-only)
+  endif()
+  target_compile_options(lens_${lens} INTERFACE ${lens_${lens}_flags} ${debug_information} -gdwarf-aranges -fno-omit-frame-pointer)
   target_link_options(lens_${lens} INTERFACE ${lens_${lens}_flags} -fuse-ld=lld)
   target_link_libraries(lens_${lens} INTERFACE Threads::Threads)
   add_custom_target(${lens})
