@@ -146,7 +146,6 @@ void Engine::begin_schedule(std::uint64_t) {
   fair_ = failed_ = cut_ = false;
   runnable_count_ = timed_count_ = aside_ = thread_count_ = live_ = 0;
   current_ = nullptr;
-  begin_race_detection();
   Thread* body_thread = create(nullptr, nullptr);
   body_thread->clock.time[0] = 1;
   current_ = body_thread;

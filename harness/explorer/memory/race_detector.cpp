@@ -154,8 +154,6 @@ void set_up_race_detector(const char* stacks, std::size_t size) {
   slot_cells = static_cast<Cell*>(map_cells(hash_slots * sizeof(Cell)));
 }
 
-void begin_race_detection() {}
-
 bool learn_shared_addresses() {
   bool result = learnt;
   learnt = false;

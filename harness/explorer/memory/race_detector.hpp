@@ -17,9 +17,6 @@ namespace explorer {
 /// arithmetic, others by a hash.
 void set_up_race_detector(const char* stacks, std::size_t size);
 
-/// At the start of each schedule: everything is forgotten but which addresses are shared.
-void begin_race_detection();
-
 /// Whether addresses were found shared since the last call.
 bool learn_shared_addresses();
 

@@ -51,10 +51,6 @@ class Strategy {
   virtual void end(std::uint64_t steps) { (void)steps; }
 };
 
-/// Which addresses are worth a switch: those that two threads touched and one wrote. Learnt from the schedules so far.
-/// Shared by the strategies of one exploration.
-class SharedAddresses;
-
 std::unique_ptr<Strategy> make_systematic(int preemption_bound);
 std::unique_ptr<Strategy> make_random(std::uint64_t seed);
 std::unique_ptr<Strategy> make_pct(std::uint64_t seed, int depth);
