@@ -20,7 +20,7 @@ function(chapter_benchmark source)
   target_link_libraries(${target} PRIVATE lens_bench warnings benchmark::benchmark_main)
   target_compile_options(${target} PRIVATE -Werror)
   file(GLOB references "${PROJECT_SOURCE_DIR}/solutions/${chapter}/*")
-  target_include_directories(${target} PRIVATE ${references})
+  target_include_directories(${target} PRIVATE ${references} "${CMAKE_CURRENT_SOURCE_DIR}")
   add_dependencies(bench ${target})
 
   add_test(NAME "${chapter} (bench)" COMMAND ${target} --benchmark_min_time=${INTERLEAVE_MOMENT})

@@ -60,6 +60,8 @@ int bench_latency(Session& session, const std::string& name, int repeats) {
                                         (session.workbook.root / "harness").string(),
                                         "-I",
                                         exercise.solutions.string(),
+                                        "-I",
+                                        exercise.folder.parent_path().string(),
                                         exercise.test_file().string(),
                                         support,
                                         "-lgmock",
