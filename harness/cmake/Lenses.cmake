@@ -26,9 +26,9 @@ set(lens_bench_flags -O3 -DNDEBUG)
 foreach(lens IN LISTS INTERLEAVE_LENSES)
   add_library(lens_${lens} INTERFACE)
   # Frame pointers keep a learner's line in every stack that is shown; libdw finds lines by the address ranges.
-  # A debugger is for plain; a report needs lines.
+  # A debugger is for plain; a timeline names variables; what asan reports needs lines alone.
   set(debug_information -g)
-  if(lens MATCHES "^(tsan|asan)$")
+  if(lens STREQUAL "asan")
     set(debug_information -gline-tables-only)
   endif()
   target_compile_options(lens_${lens} INTERFACE ${lens_${lens}_flags} ${debug_information} -gdwarf-aranges -fno-omit-frame-pointer)

@@ -110,7 +110,7 @@ std::string told_in_words(const explorer::Report& report) {
   text += "\n(schedule " + std::to_string(report.schedules) + ", found by the strategy: " + report.strategy + ")\n";
   for (const explorer::Step& step : report.trace) {
     text += "  T" + std::to_string(step.thread) + " " + step.operation;
-    if (step.has_value) text += " " + std::to_string(step.value);
+    if (step.value) text += " " + std::to_string(*step.value);
     text += "\n";
   }
   return text;
@@ -147,17 +147,23 @@ void run_interleavings(const std::function<void()>& body) {
                           {"operation", step.operation},
                           {"object", step.object},
                           {"frames", frames_as_json(step.frames, executable)}};
-    if (step.has_value) row["value"] = step.value;
+    if (step.value) row["value"] = *step.value;
+    if (step.before) row["before"] = *step.before;
+    row["size"] = step.size;
     steps.push_back(std::move(row));
   }
   event["steps"] = std::move(steps);
   nlohmann::json waiting = nlohmann::json::array();
   for (const explorer::Waiting& each : report.waiting) {
-    waiting.push_back(
-        {{"thread", each.thread}, {"waits_for", each.waits_for}, {"object", each.object}, {"held_by", each.held_by}});
+    waiting.push_back({{"thread", each.thread},
+                       {"waits_for", each.waits_for},
+                       {"object", each.object},
+                       {"held_by", each.held_by},
+                       {"frames", frames_as_json(each.frames, executable)}});
   }
   event["waiting"] = std::move(waiting);
   event["first_access"] = frames_as_json(report.first_access, executable);
+  event["base"] = executable.base;
   event["program"] = "/proc/self/exe";
   char path[4096];
   if (ssize_t size = ::readlink("/proc/self/exe", path, sizeof(path)); size > 0)

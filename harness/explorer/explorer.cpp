@@ -31,6 +31,7 @@ class SharedOutcome {
         ::mmap(nullptr, outcome_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     outcome_ = new (memory) Outcome{};
+    outcome_->first_access = -1;
   }
   SharedOutcome(const SharedOutcome&) = delete;
   SharedOutcome& operator=(const SharedOutcome&) = delete;
@@ -95,17 +96,17 @@ Report report_of(const Outcome& outcome) {
   return report;
 }
 
-// Plain accesses are steps of the story only where two threads met: one wrote, and the other had been started by then.
-// (What a thread is handed when it is created is not a meeting.)
+// Plain accesses are steps of the story only where two threads met: one wrote, and the other was there by then (what a
+// thread is handed when it is created is not a meeting); and of a data race the two that made it.
 std::vector<bool> steps_of_the_story(const Outcome& outcome) {
-  std::vector<std::uint32_t> started(max_threads, outcome.step_count);
+  std::vector<std::uint32_t> created(max_threads, outcome.step_count);
   std::unordered_map<std::uintptr_t, std::vector<std::uint32_t>> by_granule;
   for (std::uint32_t i = 0; i < outcome.step_count; ++i) {
     const RawStep& step = outcome.steps_traced[i];
-    started[step.thread] = std::min(started[step.thread], i);
+    if (step.operation == OperationKind::create && step.value < max_threads) created[step.value] = i;
     by_granule[step.object & ~std::uintptr_t{7}].push_back(i);
   }
-  started[0] = 0;
+  created[0] = 0;
   std::vector<bool> wanted(outcome.step_count);
   for (std::uint32_t i = 0; i < outcome.step_count; ++i) wanted[i] = !outcome.steps_traced[i].quiet;
   for (const auto& [granule, steps] : by_granule) {
@@ -115,10 +116,14 @@ std::vector<bool> steps_of_the_story(const Outcome& outcome) {
       for (std::size_t b = a + 1; b < steps.size() && !met; ++b) {
         const RawStep& later = outcome.steps_traced[steps[b]];
         bool written = earlier.operation == OperationKind::write || later.operation == OperationKind::write;
-        met = earlier.thread != later.thread && started[later.thread] < steps[a] && written;
+        met = earlier.thread != later.thread && created[later.thread] < steps[a] && written;
       }
     }
     for (std::uint32_t i : steps) wanted[i] = wanted[i] || met;
+  }
+  if (outcome.failure == Failure::data_race && outcome.first_access >= 0) {
+    wanted[static_cast<std::size_t>(outcome.first_access)] = true;
+    wanted.back() = true;
   }
   return wanted;
 }
@@ -132,16 +137,24 @@ void add_trace(Report& report, const Outcome& outcome) {
     step.thread = raw.thread;
     step.operation = name_of(raw.operation);
     step.object = raw.object;
-    step.has_value = raw.has_value;
-    step.value = raw.value;
+    step.size = raw.size;
+    if (raw.has_before) step.before = raw.before;
+    if (raw.has_value) step.value = raw.value;
     step.frames.assign(raw.frames, raw.frames + raw.frame_count);
     report.trace.push_back(std::move(step));
   }
   for (int i = 0; i < outcome.waiting_count; ++i) {
     const RawWaiting& waiting = outcome.waiting[i];
-    report.waiting.push_back({waiting.thread, waiting.waits_for, waiting.object, waiting.held_by});
+    report.waiting.push_back({waiting.thread,
+                              waiting.waits_for,
+                              waiting.object,
+                              waiting.held_by,
+                              {waiting.frames, waiting.frames + waiting.frame_count}});
   }
-  report.first_access.assign(outcome.first_access, outcome.first_access + outcome.first_access_count);
+  if (outcome.first_access >= 0) {
+    const RawStep& step = outcome.steps_traced[outcome.first_access];
+    report.first_access.assign(step.frames, step.frames + step.frame_count);
+  }
 }
 
 }  // namespace
@@ -161,17 +174,18 @@ const char* name_of(OperationKind kind) {
                                           "locks",
                                           "tries to lock",
                                           "unlocks",
-                                          "waits",
+                                          "waits on",
                                           "notifies one",
                                           "notifies all",
-                                          "is woken",
-                                          "times out",
+                                          "is woken at",
+                                          "times out at",
                                           "wakes for no reason",
                                           "loads",
                                           "stores",
-                                          "exchanges",
+                                          "updates",
+                                          "compares",
                                           "fence",
-                                          "waits",
+                                          "waits on",
                                           "wakes",
                                           "acquires",
                                           "posts",

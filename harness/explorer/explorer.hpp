@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,9 +65,10 @@ struct Step {
   int thread = 0;  // in the order of creation; 0 runs the body
   std::string operation;
   std::uintptr_t object = 0;
-  bool has_value = false;
-  std::uint64_t value = 0;
-  std::vector<Frame> frames;  // innermost first
+  int size = 0;                         // of the values, in bytes
+  std::optional<std::uint64_t> before;  // of a read-modify-write
+  std::optional<std::uint64_t> value;   // read or written
+  std::vector<Frame> frames;            // innermost first
 };
 
 /// A thread that had not ended when the schedule did.
@@ -74,7 +76,8 @@ struct Waiting {
   int thread = 0;
   std::string waits_for;
   std::uintptr_t object = 0;
-  int held_by = -1;  // the thread that holds what it waits for
+  int held_by = -1;           // the thread that holds what it waits for
+  std::vector<Frame> frames;  // of the call that waits
 };
 
 struct Report {

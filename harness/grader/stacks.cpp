@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <map>
 
+#include "grader/program_file.hpp"
+
 namespace interleave {
 
 namespace {
@@ -84,8 +86,6 @@ std::vector<Frame> frames_at(Dwfl_Module* module, Dwarf_Addr address) {
 }
 
 const Dwfl_Callbacks live_callbacks = {dwfl_linux_proc_find_elf, dwfl_standard_find_debuginfo, nullptr, nullptr};
-const Dwfl_Callbacks file_callbacks = {dwfl_build_id_find_elf, dwfl_standard_find_debuginfo,
-                                       dwfl_offline_section_address, nullptr};
 
 constexpr std::size_t deepest_stack = 64;
 
@@ -120,39 +120,14 @@ std::vector<Frame> stack_of(pid_t process, pid_t thread) {
 }
 
 struct Symbolizer::Files {
-  struct File {
-    Dwfl* dwfl = nullptr;
-    Dwfl_Module* module = nullptr;
-    Dwarf_Addr start = 0;
-  };
-  std::map<std::string, File> files;
-
-  File& open(const std::string& program) {
-    auto [it, is_new] = files.try_emplace(program);
-    File& file = it->second;
-    if (!is_new) return file;
-    file.dwfl = dwfl_begin(&file_callbacks);
-    if (file.dwfl == nullptr) return file;
-    dwfl_report_begin(file.dwfl);
-    file.module = dwfl_report_offline(file.dwfl, program.c_str(), program.c_str(), -1);
-    dwfl_report_end(file.dwfl, nullptr, nullptr);
-    if (file.module != nullptr)
-      dwfl_module_info(file.module, nullptr, &file.start, nullptr, nullptr, nullptr, nullptr, nullptr);
-    return file;
-  }
-
-  ~Files() {
-    for (auto& [name, file] : files) {
-      if (file.dwfl != nullptr) dwfl_end(file.dwfl);
-    }
-  }
+  std::map<std::string, ProgramFile> opened;
 };
 
 Symbolizer::Symbolizer() : files_(std::make_unique<Files>()) {}
 Symbolizer::~Symbolizer() = default;
 
 std::vector<Frame> Symbolizer::frames_at(const std::string& program, std::uint64_t offset) {
-  Files::File& file = files_->open(program);
+  const ProgramFile& file = files_->opened.try_emplace(program, program).first->second;
   if (file.module == nullptr) return {};
   return interleave::frames_at(file.module, file.start + offset);
 }

@@ -3,9 +3,12 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "grader/stacks.hpp"
+#include "grader/variables.hpp"
 #include "grader/verdict.hpp"
 
 namespace interleave {
@@ -23,14 +26,23 @@ class TimelineReader {
   std::string first_access() const { return first_access_; }
 
  private:
-  Place place_of(const nlohmann::json& frames);
-  std::string name_of_object(std::uint64_t address, const std::string& operation);
+  struct Origin {
+    Place place;
+    bool framework = false;
+  };
+  std::optional<Place> place_of(const nlohmann::json& frames);
+  std::size_t end_of_story(const nlohmann::json& steps);
+  const Origin& origin_of(std::uint64_t pc);
+  void name_the_objects(const nlohmann::json& steps);
+  std::string given_name(std::uint64_t address, const std::map<int, const nlohmann::json*>& stacks, int thread);
 
   std::string program_, learner_file_, test_file_;
+  std::uint64_t base_;  // where the program was loaded
   Symbolizer symbolizer_;
-  std::map<std::uint64_t, Place> places_;  // by the innermost frame, which most steps share with others
-  std::map<std::uint64_t, std::string> sorts_, names_;
-  std::map<std::string, int> counts_;
+  Variables variables_;
+  std::map<std::uint64_t, Origin> origins_;     // by program counter
+  std::map<std::uint64_t, std::string> names_;  // of objects, by address, at the end of the schedule
+  std::vector<std::string> names_of_steps_;     // of their objects: memory may be another object's later
   Timeline timeline_;
   Place last_learner_line_;
   std::string first_access_;

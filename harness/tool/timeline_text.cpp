@@ -18,7 +18,9 @@ struct Line {
 std::string what_happened(const TimelineRow& row, int times) {
   std::string text = row.operation;
   if (!row.object.empty()) text += " " + row.object;
-  if (!row.value.empty()) text += (row.operation == "loads" || row.operation == "reads" ? " = " : ": ") + row.value;
+  if (!row.value.empty())
+    text += (row.operation == "loads" || row.operation == "reads" || row.operation == "compares" ? " = " : ": ") +
+            row.value;
   if (times > 1) text += fmt::format(" (x{})", times);
   return text;
 }
@@ -74,11 +76,14 @@ std::string timeline_text(const Timeline& timeline, const Style& style, std::siz
   std::size_t what = 0;
   for (std::size_t i = from; i < lines.size(); ++i)
     what = std::max(what, what_happened(*lines[i].row, lines[i].times).size());
-  what = std::min(what, width / 3);
+  what = std::min(what, width * 2 / 5);
   std::size_t where = 0;
-  auto place_text = [](const Place& place) {
-    return place.line == 0 ? std::string()
-                           : place.file.substr(place.file.rfind('/') + 1) + ":" + std::to_string(place.line);
+  // In few columns the lines of the learner's file need no name, and the test's a short one.
+  auto place_text = [&](const Place& place) {
+    if (place.line == 0) return std::string();
+    std::string file = place.file.substr(place.file.rfind('/') + 1);
+    if (width < 110) file = file.ends_with("_test.cpp") ? "test" : "";
+    return file + ":" + std::to_string(place.line);
   };
   for (std::size_t i = from; i < lines.size(); ++i) where = std::max(where, place_text(lines[i].row->place).size());
   where = std::min(where, width / 4);

@@ -319,8 +319,12 @@ void Engine::report_waiting() {
     const SyncObject* object = for_mutex ? thread.mutex : thread.object;
     const char* what = for_mutex ? words[1] : words[static_cast<int>(thread.reason)];
     int holder = thread.target != nullptr ? thread.target->id : object != nullptr ? object->owner : -1;
-    outcome_->waiting[outcome_->waiting_count++] = {
-        i, what, reinterpret_cast<std::uintptr_t>(object != nullptr ? object->address : nullptr), holder};
+    RawWaiting& waiting = outcome_->waiting[outcome_->waiting_count++];
+    waiting.thread = i;
+    waiting.waits_for = what;
+    waiting.object = reinterpret_cast<std::uintptr_t>(object != nullptr ? object->address : nullptr);
+    waiting.held_by = holder;
+    report_where_it_waits(i, waiting);
   }
 }
 

@@ -11,6 +11,7 @@ namespace explorer {
 
 /// What the child process tells the one that started it, in memory that both have mapped.
 struct Outcome;
+struct RawWaiting;
 
 /// The engine: who may run, whose turn it is, what time it is, and how a schedule ends. There is one, used from one
 /// kernel thread; while a schedule runs, `active` says so and every intercepted call comes here.
@@ -104,7 +105,11 @@ class Engine {
 
   // The trace. No-ops unless tracing().
   void note_step(OperationKind kind, const volatile void* object, bool quiet = false);
-  void note_value(std::uint64_t value);
+  void note_value(std::uint64_t value, std::size_t size = sizeof(std::uint64_t));
+  void note_update(std::uint64_t before, std::uint64_t after, std::size_t size);
+  void note_comparison(std::uint64_t found, std::size_t size);  // of an exchange that did not happen
+  void note_access(const volatile void* address, std::size_t size, bool writes);
+  void note_where_it_waits();
   void note_race(const volatile void* object, std::size_t size, int other_thread, bool other_writes);
 
  private:
@@ -132,6 +137,7 @@ class Engine {
   void contend_for_mutex(Thread& thread);
   [[noreturn]] void nobody_can_run();
   void report_waiting();
+  void report_where_it_waits(int thread, RawWaiting& waiting) const;
 
   Thread* current_ = nullptr;
   Thread* threads_ = nullptr;

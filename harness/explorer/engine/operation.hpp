@@ -22,6 +22,7 @@ enum class OperationKind : std::uint8_t {
   load,
   store,
   exchange,  // any read-modify-write
+  compare,   // one that did not write, because it found another value
   fence,
   futex_wait,
   futex_wake,

@@ -73,6 +73,7 @@ void Engine::sleep_until(std::int64_t deadline) {
   active = false;
   me.reason = WaitReason::sleep;
   me.expired = false;
+  note_where_it_waits();
   make_blocked(me);
   set_deadline(me, deadline);
   reschedule();

@@ -174,6 +174,7 @@ bool Engine::contend(const Operation& operation, SyncObject& object, WaitReason 
   me.expired = false;
   me.next_waiting = object.first_contender;
   object.first_contender = me.id;
+  note_where_it_waits();
   if (deadline != never) set_deadline(me, deadline);
   if (!may_go(me)) {
     make_blocked(me);
@@ -202,6 +203,7 @@ bool Engine::wait(SyncObject& object, WaitReason reason, std::int64_t deadline, 
   while (*last >= 0) last = &threads_[*last].next_waiting;
   *last = me.id;
   pending_[me.id] = {OperationKind::woken, true, mutex != nullptr ? mutex->address : object.address};
+  note_where_it_waits();
   make_blocked(me);
   if (deadline != never) set_deadline(me, deadline);
   bool spurious = phase_.spurious_wake && spurious_ < most_spurious_wakes &&

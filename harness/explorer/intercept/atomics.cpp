@@ -64,7 +64,7 @@ T load(const volatile T* object, int order) {
   } else {
     engine.acquire(engine.object(object));
   }
-  engine.note_value(bits(value));
+  engine.note_value(bits(value), sizeof(T));
   engine.note_read(object, bits(value), Engine::spin_of_loads);
   return value;
 }
@@ -87,7 +87,7 @@ void store(volatile T* object, T value, int order) {
   }
   bool changes = *object != value;
   *object = value;
-  engine.note_value(bits(value));
+  engine.note_value(bits(value), sizeof(T));
   if (changes) engine.note_write(object);
 }
 
@@ -112,7 +112,7 @@ T exchange(volatile T* object, int order, Change change) {
     engine.release(sync);
   }
   *object = after;
-  engine.note_value(bits(after));
+  engine.note_update(bits(before), bits(after), sizeof(T));
   if (after == before) {
     engine.note_read(object, bits(before));
   } else {
@@ -144,7 +144,7 @@ bool compare_exchange(volatile T* object, T* expected, T desired, int success, i
   }
   if (equal) {
     *object = desired;
-    engine.note_value(bits(desired));
+    engine.note_update(bits(before), bits(desired), sizeof(T));
     if (desired != before) {
       engine.note_write(object);
     } else {
@@ -153,7 +153,7 @@ bool compare_exchange(volatile T* object, T* expected, T desired, int success, i
     return true;
   }
   *expected = before;
-  engine.note_value(bits(before));
+  engine.note_comparison(bits(before), sizeof(T));
   engine.note_read(object, bits(before));
   return false;
 }

@@ -28,7 +28,7 @@ long futex_wait_on(int* word, int expected, std::int64_t deadline) {
   {
     Unobserved unobserved;
     if (*word != expected) return fail_with(EAGAIN);
-    engine.note_value(static_cast<std::uint64_t>(expected));
+    engine.note_value(static_cast<std::uint64_t>(expected), sizeof(expected));
   }
   return engine.wait(engine.object(word), WaitReason::futex, deadline) ? 0 : fail_with(ETIMEDOUT);
 }

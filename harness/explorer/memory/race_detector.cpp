@@ -178,7 +178,7 @@ void plain_access(const volatile void* address, std::size_t size, bool writes) {
       return;
     }
   }
-  engine.note_step(writes ? OperationKind::write : OperationKind::read, address, true);
+  engine.note_access(address, size, writes);
   access(address, size, writes, false);
   engine.note_quiet_access();
   active = true;

@@ -14,10 +14,12 @@ struct RawStep {
   std::uint8_t thread;
   OperationKind operation;
   bool quiet;  // a plain access that is shown only where its address turns out to be shared
-  bool has_value;
+  bool has_before, has_value;
+  std::uint8_t size;  // of the value in bytes
   std::uint8_t frame_count;
   std::uintptr_t object;
-  std::uint64_t value;
+  std::uint64_t before;  // of a read-modify-write
+  std::uint64_t value;   // read or written
   Frame frames[most_frames];
 };
 
@@ -26,6 +28,8 @@ struct RawWaiting {
   const char* waits_for;
   std::uintptr_t object;
   int held_by;
+  std::uint8_t frame_count;
+  Frame frames[most_frames];
 };
 
 /// Filled in by the process that explores, read by the one that started it. Lives in a shared mapping, so that it is
@@ -44,8 +48,7 @@ struct Outcome {
   std::uint64_t choices;
   int waiting_count;
   RawWaiting waiting[max_threads];
-  std::uint8_t first_access_count;
-  Frame first_access[most_frames];
+  std::int32_t first_access;  // of a data race: the step of the other access; -1 if there is none
   std::uint32_t step_count;
   RawStep steps_traced[1];  // most_steps of them
 };

@@ -16,8 +16,10 @@ _Unwind_Reason_Code visit(_Unwind_Context* context, void* data) {
   int before = 0;
   std::uintptr_t pc = _Unwind_GetIPInfo(context, &before);
   if (pc == 0) return _URC_END_OF_STACK;
+  // What is called CFA here is the stack pointer at the call: the canonical frame address of the function called.
+  if (walk.count > 0) walk.frames[walk.count - 1].cfa = _Unwind_GetCFA(context);
   // A return address is behind the call.
-  walk.frames[walk.count++] = {before != 0 ? pc : pc - 1, _Unwind_GetCFA(context)};
+  walk.frames[walk.count++] = {before != 0 ? pc : pc - 1, 0};
   return walk.count == walk.capacity ? _URC_END_OF_STACK : _URC_NO_REASON;
 }
 
