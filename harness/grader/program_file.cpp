@@ -1,5 +1,10 @@
 #include "grader/program_file.hpp"
 
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+
+#include <filesystem>
+
 namespace interleave {
 
 namespace {
@@ -15,6 +20,13 @@ ProgramFile::ProgramFile(const std::string& path) : dwfl(dwfl_begin(&callbacks),
   module = dwfl_report_offline(dwfl.get(), path.c_str(), path.c_str(), -1);
   dwfl_report_end(dwfl.get(), nullptr, nullptr);
   if (module != nullptr) dwfl_module_info(module, nullptr, &start, nullptr, nullptr, nullptr, nullptr, nullptr);
+}
+
+std::string absolute_file(Dwarf_Die* unit, const char* file) {
+  if (file == nullptr || *file == '/' || unit == nullptr) return file == nullptr ? "" : file;
+  Dwarf_Attribute attribute;
+  const char* directory = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attribute));
+  return directory == nullptr ? file : (std::filesystem::path(directory) / file).lexically_normal().string();
 }
 
 }  // namespace interleave

@@ -16,4 +16,7 @@ struct ProgramFile {
   Dwarf_Addr start = 0;           // of the module, in libdwfl's own address space
 };
 
+/// A file as debug information names it, made absolute by the directory that its unit was compiled in.
+std::string absolute_file(Dwarf_Die* unit, const char* file);
+
 }  // namespace interleave

@@ -35,14 +35,6 @@ std::string name_of(Dwarf_Die* die) {
   return name != nullptr ? name : "";
 }
 
-// A file as the line table names it, made absolute by the directory that its unit was compiled in.
-std::string absolute_file(Dwarf_Die* unit, const char* file) {
-  if (file == nullptr || *file == '/' || unit == nullptr) return file == nullptr ? "" : file;
-  Dwarf_Attribute attribute;
-  const char* directory = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attribute));
-  return directory == nullptr ? file : (std::filesystem::path(directory) / file).lexically_normal().string();
-}
-
 // All frames at one program counter: the inlined calls, then the function that holds them.
 std::vector<Frame> frames_at(Dwfl_Module* module, Dwarf_Addr address) {
   std::vector<Frame> frames;

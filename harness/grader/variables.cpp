@@ -67,6 +67,13 @@ std::string path_to(const std::string& path, const std::string& member) {
   return member.empty() ? path : path.empty() ? member : path + "." + member;
 }
 
+// Whether it was declared in one of these files.
+bool declared_in(const std::vector<std::string>& sources, Dwarf_Die* die) {
+  Dwarf_Die unit;
+  if (dwarf_diecu(die, &unit, nullptr, nullptr) == nullptr) return false;
+  return std::find(sources.begin(), sources.end(), absolute_file(&unit, dwarf_decl_file(die))) != sources.end();
+}
+
 class Drill {
  public:
   explicit Drill(const std::vector<std::string>& sources) : sources_(sources) {}
@@ -85,11 +92,6 @@ class Drill {
   }
 
  private:
-  bool written_here(Dwarf_Die* type) const {
-    const char* file = dwarf_decl_file(type);
-    return file != nullptr && std::find(sources_.begin(), sources_.end(), file) != sources_.end();
-  }
-
   std::string into_element(Dwarf_Die array, std::uint64_t offset, const std::string& path) const {
     std::optional<Dwarf_Die> element = type_of(&array);
     std::uint64_t size = element ? size_of(*element) : 0;
@@ -99,7 +101,7 @@ class Drill {
 
   std::string into_member(Dwarf_Die type, std::uint64_t offset, const std::string& path) const {
     bool array = name_of(&type).starts_with("array<");  // std::array: its one member has no name of interest
-    if (!array && !written_here(&type)) return path;
+    if (!array && !declared_in(sources_, &type)) return path;
     // A type whose members the compiler left to another file's debug information has no size: it ends where the next
     // member begins.
     std::optional<Dwarf_Die> found;
@@ -146,8 +148,7 @@ const std::vector<Variables::Local>& Variables::locals_at(std::uint64_t pc) {
       do {
         int tag = dwarf_tag(&child);
         if (tag != DW_TAG_variable && tag != DW_TAG_formal_parameter) continue;
-        const char* source = dwarf_decl_file(&child);
-        if (source == nullptr || std::find(sources_.begin(), sources_.end(), source) == sources_.end()) continue;
+        if (!declared_in(sources_, &child)) continue;
         std::optional<Dwarf_Op> place = only_operation(&child, DW_AT_location);
         std::optional<Dwarf_Die> type = type_of(&child);
         if (!place || place->atom != DW_OP_fbreg || !type) continue;

@@ -20,7 +20,10 @@ class FixtureWorkbook : public ::testing::Test {
   static constexpr const char* right_answer =
       "#pragma once\ninline int answer() { return 42; }\ninline bool is_answer(int value) { return value == 42; }\n";
 
-  FixtureWorkbook() { start_afresh(); }
+  explicit FixtureWorkbook(const std::string& exercise = "01-answer", const std::string& name = "answer")
+      : folder(exercise), file(root / "chapters/01-fixture" / folder / (name + ".hpp")) {
+    start_afresh();
+  }
   ~FixtureWorkbook() override { start_afresh(); }
 
   void start_afresh() {
@@ -30,7 +33,7 @@ class FixtureWorkbook : public ::testing::Test {
     for (const auto& entry : std::filesystem::directory_iterator(file.parent_path())) {
       if (entry.path().extension() == ".bak") std::filesystem::remove(entry.path(), ignored);
     }
-    std::filesystem::copy_file(root / "solutions/01-fixture/01-answer/stub.hpp", file,
+    std::filesystem::copy_file(root / "solutions/01-fixture" / folder / "stub.hpp", file,
                                std::filesystem::copy_options::overwrite_existing);
   }
 
@@ -59,7 +62,8 @@ class FixtureWorkbook : public ::testing::Test {
   }
 
   const std::filesystem::path root = INTERLEAVE_FIXTURE;
-  const std::filesystem::path file = root / "chapters/01-fixture/01-answer/answer.hpp";
+  const std::string folder;
+  const std::filesystem::path file;
   const std::string program = INTERLEAVE_LEARN;
 };
 

@@ -35,7 +35,7 @@ struct VerifyOptions {
 int verify(Session& session, const VerifyOptions& options);
 
 /// Explores the learner's file again and shows the failing schedule of that token whole.
-int replay(Session& session, const std::string& token);
+int replay(Session& session, const std::string& token, const std::string& html_file);
 
 /// One solution whose answer is known, through one lens: what CTest runs.
 int prove(Session& session, const std::string& solution_file, const std::string& lens, bool build_first);

@@ -41,9 +41,10 @@ int main(int argc, char** argv) {
   CLI::App* reset_command = command("reset", "Start again from the stub; your text is kept");
   CLI::App* solution_command = command("solution", "The reference and the gallery of mistakes");
   CLI::App* diff_command = command("diff", "What you have changed");
-  std::string token;
+  std::string token, html;
   CLI::App* replay_command = app.add_subcommand("replay", "A failing schedule, step by step");
   replay_command->add_option("TOKEN", token, "As ./learn check prints it below a timeline")->required();
+  replay_command->add_option("--html", html, "Write a page to step through it beside the source")->option_text("FILE");
   CLI::App* doctor_command = app.add_subcommand("doctor", "Is everything there that the workbook needs?");
   VerifyOptions verify_options;
   CLI::App* verify_command = app.add_subcommand("verify", "The workbook's own tests");
@@ -78,7 +79,7 @@ int main(int argc, char** argv) {
     if (reset_command->parsed()) return reset(session, exercise, yes);
     if (solution_command->parsed()) return solution(session, exercise, yes);
     if (diff_command->parsed()) return diff(session, exercise);
-    if (replay_command->parsed()) return replay(session, token);
+    if (replay_command->parsed()) return replay(session, token, html);
     if (doctor_command->parsed()) return doctor(session);
     if (verify_command->parsed()) return verify(session, verify_options);
     if (prove_command->parsed()) return prove(session, solution_file, prove_lens, !no_build);

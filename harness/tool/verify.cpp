@@ -131,10 +131,17 @@ void run_own_tests(const Session& session, const std::string& program, Tally& ta
   if (json.is_discarded()) return tally.record(program, "did not come to its end:\n" + captured.text);
   for (const auto& suite : json.at("testsuites")) {
     for (const auto& test : suite.at("testsuite")) {
+      std::string name = suite.at("name").get<std::string>() + "." + test.at("name").get<std::string>();
+      if (test.value("result", "") == "SKIPPED") {
+        std::string reason;
+        for (const auto& skipped : test.value("skipped", nlohmann::json::array())) reason = skipped.value("message", "");
+        tally.section("Not run on this machine: " + name + (reason.empty() ? "" : ": " + reason));
+        continue;
+      }
       std::string complaint;
       for (const auto& failure : test.value("failures", nlohmann::json::array()))
         complaint += failure.value("failure", "") + "\n";
-      tally.record(suite.at("name").get<std::string>() + "." + test.at("name").get<std::string>(), complaint);
+      tally.record(name, complaint);
     }
   }
 }
