@@ -4,6 +4,7 @@
 #include <link.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -33,13 +34,21 @@ class EndsTheSchedule : public ::testing::ScopedFakeTestPartResultReporter {
   ::testing::TestPartResultArray unused_;
 };
 
-explorer::Report explore(const std::function<void()>& body) {
+// What `learn verify` asks for on top: other seeds, other budgets.
+std::uint64_t asked_for(const char* variable, std::uint64_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+explorer::Report explore(const std::function<void()>& body, std::uint64_t seed, bool trace) {
   EndsTheSchedule reporter;
   session::end_schedule = [](const std::string& message, const char* file, int line) {
     explorer::fail(message, file, line);
   };
   explorer::Options options;
-  options.portfolio = explorer::standard_portfolio(budget);
+  options.seed = seed;
+  options.trace = trace;
+  options.portfolio = explorer::standard_portfolio(asked_for("INTERLEAVE_SCHEDULES", budget));
   explorer::Report report = explorer::explore(body, options);
   session::end_schedule = nullptr;
   return report;
@@ -121,12 +130,26 @@ std::string told_in_words(const explorer::Report& report) {
 bool time_is_virtual() { return explorer::exploring(); }
 
 void run_interleavings(const std::function<void()>& body) {
-  explorer::Report report = explore(body);
+  explorer::Report report = explore(body, 1, true);
+  // The schedule that failed first, for each seed; 0 where none did.
+  nlohmann::json failed = nlohmann::json::array();
+  auto note_failed = [&](const explorer::Report& each) {
+    failed.push_back(each.failure == explorer::Failure::none ? 0 : each.schedules);
+  };
+  note_failed(report);
+  for (std::uint64_t seed = 2; seed <= asked_for("INTERLEAVE_SEEDS", 1); ++seed) {
+    bool first = report.failure == explorer::Failure::none;
+    explorer::Report other = explore(body, seed, first);
+    note_failed(other);
+    if (first && other.failure != explorer::Failure::none) report = std::move(other);
+  }
   nlohmann::json event = {{"event", "explored"},
                           {"test", session::current_test()},
                           {"schedules", report.schedules},
                           {"complete_bound", report.complete_bound},
-                          {"within_bound", report.within_bound}};
+                          {"within_bound", report.within_bound},
+                          {"strategy", report.strategy},
+                          {"failed", failed}};
   if (report.failure == explorer::Failure::none) {
     session::send_raw(event.dump());
     return;
@@ -137,7 +160,6 @@ void run_interleavings(const std::function<void()>& body) {
   event["message"] = report.message;
   event["file"] = report.file;
   event["line"] = report.line;
-  event["strategy"] = report.strategy;
   event["token"] = token_of(report);
   nlohmann::json steps = nlohmann::json::array();
   std::size_t from = report.trace.size() > most_steps_shown ? report.trace.size() - most_steps_shown : 0;

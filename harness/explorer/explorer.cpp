@@ -229,7 +229,7 @@ Report explore(const std::function<void()>& body, const Options& given) {
   SharedOutcome first;
   explore_in_child(body, options, Engine::no_trace, *first);
   Report report = report_of(*first);
-  if (report.failure == Failure::none) return report;
+  if (report.failure == Failure::none || !options.trace) return report;
 
   SharedOutcome second;
   std::uint64_t failing = report.schedules > 0 ? report.schedules - 1 : 0;

@@ -54,10 +54,20 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }  // namespace
 
 LensVerdict run_and_judge(const Workbook& workbook, const Exercise& exercise, const Solution& solution,
-                          const std::string& lens) {
+                          const std::string& lens, const Exploration& exploration) {
   RunRequest request;
   request.program = workbook.program(exercise, solution, lens).string();
   request.test_time_limit = exercise.time_limit;
+  if (lens == "explore" && exploration.seeds > 1) {
+    constexpr int most_schedules_a_second = 1000;  // on a slow machine that has other things to do
+    request.environment["INTERLEAVE_SEEDS"] = std::to_string(exploration.seeds);
+    request.test_time_limit *= exploration.seeds;
+    if (exploration.schedules > 0) {
+      request.environment["INTERLEAVE_SCHEDULES"] = std::to_string(exploration.schedules);
+      request.test_time_limit =
+          exploration.seeds * static_cast<int>(exploration.schedules / most_schedules_a_second + 1);
+    }
+  }
   request.background_thread = lens == "tsan";
   request.limit_address_space = lens == "plain";
   return judge(run_supervised(workbook, request), exercise, solution, lens);

@@ -125,7 +125,8 @@ class Judge {
 
   void add_explored(const nlohmann::json& event) {
     verdict_.explored.push_back({event.value("test", ""), event.value("schedules", std::uint64_t{0}),
-                                 event.value("complete_bound", -1), event.value("within_bound", std::uint64_t{0})});
+                                 event.value("complete_bound", -1), event.value("within_bound", std::uint64_t{0}),
+                                 event.value("strategy", ""), event.value("failed", std::vector<std::uint64_t>())});
     if (!event.contains("kind")) return;
     add_reported(event);
     Failure& failure = verdict_.failures.back();

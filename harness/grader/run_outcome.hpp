@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ struct RunRequest {
   std::uint64_t memory_limit = std::uint64_t{1} << 30;   // bytes of anonymous memory, all processes together
   int process_limit = 512;                               // processes and threads alive at the same time
   std::uint64_t output_limit = std::uint64_t{16} << 20;  // bytes printed
+  std::map<std::string, std::string> environment;        // of the program, on top of the supervisor's
 };
 
 /// A thread that stood still when a run was stopped.
@@ -54,7 +56,8 @@ NLOHMANN_JSON_SERIALIZE_ENUM(RunOutcome::End, {{RunOutcome::End::finished, "fini
                                                {RunOutcome::End::time_limit, "time limit"},
                                                {RunOutcome::End::limit_exceeded, "limit exceeded"}})
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RunRequest, program, arguments, test_time_limit, background_thread,
-                                                limit_address_space, memory_limit, process_limit, output_limit)
+                                                limit_address_space, memory_limit, process_limit, output_limit,
+                                                environment)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Frame, function, file, line)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Ending, exited, status)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(StoppedThread, process, thread, process_name, is_test_process,

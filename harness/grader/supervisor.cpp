@@ -93,6 +93,7 @@ class Run {
         {"UBSAN_OPTIONS", options + ":print_stacktrace=1"},
         {"TSAN_OPTIONS", options + ":halt_on_error=1:atexit_sleep_ms=0:second_deadlock_stack=1"},
     };
+    command.more_environment.insert(request_.environment.begin(), request_.environment.end());
     if (private_ipc) command.more_environment["INTERLEAVE_PRIVATE_IPC"] = "1";
     command.output = command.error = output_.write_end;
     command.keep = {channel_.descriptor()};
@@ -254,8 +255,8 @@ class Run {
     program_.reset();
     end_all_descendants();
     read_output();
-    // A look at a stack interrupts its thread. A futex(2) begins anew after that, and may find that the value is another
-    // one by now, where only a wake-up was missing. What the program does from there on is no part of its run.
+    // A look at a stack interrupts its thread. A futex(2) begins anew after that, and may find that the value is
+    // another one by now, where only a wake-up was missing. What the program does from there on is no part of its run.
     if (outcome_.end != RunOutcome::End::deadlock) read_events(true);
     if (outcome_.output_size > outcome_.output.size()) {
       std::size_t end = std::min<std::size_t>(output_kept, tail_.size());

@@ -38,8 +38,10 @@ struct Timeline {
 struct Explored {
   std::string test;
   std::uint64_t schedules = 0;
-  int complete_bound = -1;         // every schedule with at most so many preemptions was seen; -1: not even that
-  std::uint64_t within_bound = 0;  // and there were so many
+  int complete_bound = -1;            // every schedule with at most so many preemptions was seen; -1: not even that
+  std::uint64_t within_bound = 0;     // and there were so many
+  std::string strategy;               // that found a failure
+  std::vector<std::uint64_t> failed;  // the schedule that failed first, for each seed; 0 where none did
 };
 
 /// One thing that was wrong.
@@ -85,7 +87,8 @@ void from_json(const nlohmann::json& json, FailureKind& kind);
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Place, file, line)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TimelineRow, thread, operation, object, value, place)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Timeline, threads, rows, waiting, strategy, schedule, token)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Explored, test, schedules, complete_bound, within_bound)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Explored, test, schedules, complete_bound, within_bound, strategy,
+                                                failed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Failure, kind, test, message, learner, place, details, raw, timeline)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(LensVerdict, lens, passed, tests, not_reported, failures, output,
                                                 explored, build_seconds, run_seconds)

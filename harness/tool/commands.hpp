@@ -31,6 +31,8 @@ struct VerifyOptions {
   std::vector<std::string> exercises;  // empty: all, and the tool's own tests
   std::string lens;                    // empty: all
   int repeat = 1;
+  int seeds = 20;               // wrong answers are explored from so many seeds
+  std::uint64_t schedules = 0;  // right answers for so many schedules from each seed; 0: as a learner's
 };
 int verify(Session& session, const VerifyOptions& options);
 

@@ -52,6 +52,12 @@ int main(int argc, char** argv) {
   verify_command->add_option("--lens", verify_options.lens, "One lens alone");
   verify_command->add_option("--repeat", verify_options.repeat, "Prove each solution so many times")
       ->check(CLI::PositiveNumber);
+  verify_command->add_option("--seeds", verify_options.seeds, "Explore wrong answers from so many seeds (20)")
+      ->check(CLI::PositiveNumber);
+  verify_command
+      ->add_option("--schedules", verify_options.schedules,
+                   "Explore right answers, too, from each seed, for so many schedules of each test")
+      ->check(CLI::PositiveNumber);
   CLI::App* prove_command =
       app.add_subcommand("prove", "One solution whose answer is known, through one lens")->group("");
   std::string prove_lens, solution_file;

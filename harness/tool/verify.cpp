@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
@@ -118,6 +119,42 @@ void check_exercise(const Session& session, const Exercise& exercise, const std:
                    : exercise.learner_file().string() + " differs from " + exercise.stub().string());
 }
 
+// How long the explorer searches for each mistake.
+class Searches {
+ public:
+  // Why the search is not good enough; empty if each seed has found the mistake.
+  std::string add(const std::string& name, const LensVerdict& verdict) {
+    for (const Explored& explored : verdict.explored) {
+      if (explored.test != verdict.failures.front().test) continue;
+      std::vector<std::uint64_t> found = explored.failed;
+      std::sort(found.begin(), found.end());
+      auto missed = std::count(found.begin(), found.end(), 0u);
+      if (missed > 0) return fmt::format("{} of {} seeds find no schedule that fails", missed, found.size());
+      if (!found.empty()) rows_.push_back({name, explored.strategy, std::move(found)});
+    }
+    return "";
+  }
+
+  std::string table() const {
+    if (rows_.empty()) return "";
+    std::vector<Row> rows = rows_;
+    std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.name < b.name; });
+    std::string text = fmt::format("{:<68} {:>7} {:>7} {:>7}  {}\n", "", "median", "least", "most", "found by");
+    for (const Row& row : rows) {
+      text += fmt::format("{:<68} {:>7} {:>7} {:>7}  {}\n", row.name, row.found[row.found.size() / 2],
+                          row.found.front(), row.found.back(), row.strategy);
+    }
+    return text;
+  }
+
+ private:
+  struct Row {
+    std::string name, strategy;
+    std::vector<std::uint64_t> found;  // in order
+  };
+  std::vector<Row> rows_;
+};
+
 // Runs a GoogleTest program of the harness and counts its tests.
 void run_own_tests(const Session& session, const std::string& program, Tally& tally) {
   fs::path report = session.workbook.build / (program + ".json");
@@ -134,7 +171,8 @@ void run_own_tests(const Session& session, const std::string& program, Tally& ta
       std::string name = suite.at("name").get<std::string>() + "." + test.at("name").get<std::string>();
       if (test.value("result", "") == "SKIPPED") {
         std::string reason;
-        for (const auto& skipped : test.value("skipped", nlohmann::json::array())) reason = skipped.value("message", "");
+        for (const auto& skipped : test.value("skipped", nlohmann::json::array()))
+          reason = skipped.value("message", "");
         tally.section("Not run on this machine: " + name + (reason.empty() ? "" : ": " + reason));
         continue;
       }
@@ -176,7 +214,8 @@ int verify(Session& session, const VerifyOptions& options) {
                             exercises.size() + fixture.exercises.size(),
                             options.repeat > 1 ? fmt::format(", {} times", options.repeat) : ""));
   std::map<const Exercise*, std::vector<std::string>> tests;
-  std::mutex mutex;  // guards `tests`
+  Searches searches;
+  std::mutex mutex;  // guards `tests` and `searches`
   std::atomic<std::size_t> next = 0;
   auto work = [&] {
     for (std::size_t i; (i = next++) < proofs.size() * static_cast<std::size_t>(options.repeat);) {
@@ -190,8 +229,18 @@ int verify(Session& session, const VerifyOptions& options) {
         continue;
       }
       try {
-        LensVerdict verdict = run_and_judge(*proof.workbook, *proof.exercise, proof.solution, proof.lens);
-        tally.record(proof.name(), complaint_about(verdict, *proof.exercise, proof.solution));
+        bool wrong = proof.solution.role == Solution::Role::wrong;
+        bool right = proof.solution.role == Solution::Role::right || proof.solution.role == Solution::Role::reference;
+        Exploration exploration;
+        if (wrong || (right && options.schedules > 0)) exploration.seeds = options.seeds;
+        if (right) exploration.schedules = options.schedules;
+        LensVerdict verdict = run_and_judge(*proof.workbook, *proof.exercise, proof.solution, proof.lens, exploration);
+        std::string complaint = complaint_about(verdict, *proof.exercise, proof.solution);
+        if (wrong && complaint.empty() && proof.lens == "explore") {
+          std::lock_guard lock(mutex);
+          complaint = searches.add(proof.name(), verdict);
+        }
+        tally.record(proof.name(), complaint);
         if (proof.solution.role != Solution::Role::reference) continue;
         std::lock_guard lock(mutex);
         tests[proof.exercise] = verdict.tests;
@@ -204,6 +253,10 @@ int verify(Session& session, const VerifyOptions& options) {
   for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) workers.emplace_back(work);
   for (std::thread& worker : workers) worker.join();
 
+  if (std::string table = searches.table(); !table.empty()) {
+    tally.section(fmt::format("The schedule at which each mistake is found, from {} seeds", options.seeds));
+    fmt::print("{}", table);
+  }
   if (options.lens.empty()) {
     for (const Exercise* exercise : exercises) check_exercise(session, *exercise, tests[exercise], tally);
   }

@@ -177,7 +177,8 @@ Thread* Engine::create(void* (*start)(void*), void* argument) {
   thread.object = thread.mutex = nullptr;
   thread.may_go = nullptr;
   thread.target = nullptr;
-  thread.notified = thread.expired = thread.detached = thread.joined = thread.spinning = thread.yielded = false;
+  thread.notified = thread.expired = thread.detached = thread.joined = thread.spinning = false;
+  thread.yielded = thread.has_yielded = false;
   thread.deadline = never;
   thread.spin_object = nullptr;
   forget_reads(thread);

@@ -58,11 +58,16 @@ void Engine::yield() {
   for (const auto& seen : me.seen) {
     if (seen.times >= 2) return;
   }
-  if (!me.yielded) {
-    me.yielded = true;
-    if (!me.spinning) ++aside_;
+  // Nobody promises that another thread runs now ([thread.thread.this]/5), so the first time is a step as any other.
+  // Who goes on yielding waits for the others.
+  if (me.has_yielded) {
+    if (!me.yielded) {
+      me.yielded = true;
+      if (!me.spinning) ++aside_;
+    }
+    strategy_->yielded(me.id);
   }
-  strategy_->yielded(me.id);
+  me.has_yielded = true;
   point({OperationKind::yield, false, nullptr});
 }
 
@@ -131,6 +136,7 @@ void Engine::note_write(const volatile void* object) {
   forget_reads(me);
   me.fruitless_rounds = 0;
   me.clock_reads = 0;
+  me.has_yielded = false;
   if (me.spinning) {
     me.spinning = false;
     if (!me.yielded) --aside_;

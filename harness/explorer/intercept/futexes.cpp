@@ -3,6 +3,7 @@
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <climits>
@@ -61,7 +62,15 @@ long futex(int* word, int operation, long value, const timespec* time) {
   }
 }
 
+// What gettid() gives in a schedule, whose threads take turns on one of the kernel's: a number of its own for each. The
+// first has the process's, as in Linux.
+pid_t thread_id() { return ::getpid() + engine.current().id; }
+
 }  // namespace
+
+EXPLORER_INTERCEPTED pid_t gettid() noexcept {
+  return active ? thread_id() : static_cast<pid_t>(real_syscall(SYS_gettid));
+}
 
 EXPLORER_INTERCEPTED long syscall(long number, ...) noexcept {
   va_list list;
@@ -72,6 +81,7 @@ EXPLORER_INTERCEPTED long syscall(long number, ...) noexcept {
   if (active && number == SYS_futex)
     return futex(reinterpret_cast<int*>(arguments[0]), static_cast<int>(arguments[1]), arguments[2],
                  reinterpret_cast<const timespec*>(arguments[3]));
+  if (active && number == SYS_gettid) return thread_id();
   long result =
       real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
   if (result < 0 && result > -4096) return fail_with(static_cast<int>(-result));

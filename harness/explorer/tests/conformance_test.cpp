@@ -395,5 +395,24 @@ TEST(SharedPtr, CountsAtomicallyButIsItselfAPlainObject) {
   });
 }
 
+TEST(ThreadIds, AreDifferentInDifferentThreads) {
+  expect_clean([] {
+    pid_t first = 0, second = 0;
+    run_both([&] { first = ::gettid(); }, [&] { second = static_cast<pid_t>(::syscall(SYS_gettid)); });
+    require(first != second && first != ::gettid(), "two threads have one number");
+  });
+}
+
+TEST(Yield, NeedNotLetAnotherThreadGo) {
+  expect_failure(Failure::assertion, [] {
+    std::atomic<int> turns = 0;
+    std::thread other([&] { turns = 1; });
+    std::this_thread::yield();
+    bool went_first = turns.load() == 0;
+    other.join();
+    require(!went_first, "the thread that yielded went on");
+  });
+}
+
 }  // namespace
 }  // namespace explorer
