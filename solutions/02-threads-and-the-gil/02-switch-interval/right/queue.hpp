@@ -54,8 +54,7 @@ class SwitchingGil {
     self.is_first = waiters_.size() == 1;
     while (!self.has_it) {
       if (!self.is_first) {
-        // The others look once an interval whether it is their turn to ask. They would not have to: they are told.
-        self.woken.wait_for(lock, interval_, [&] { return self.is_first || self.has_it; });
+        self.woken.wait(lock, [&] { return self.is_first || self.has_it; });
       } else if (!self.woken.wait_for(lock, interval_, [&] { return self.has_it; })) {
         drop_requested_ = true;
       }
