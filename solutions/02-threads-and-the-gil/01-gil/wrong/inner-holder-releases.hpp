@@ -1,0 +1,50 @@
+// Takes the lock only if this thread does not hold it, so that holders can stand in each other: but the inner one
+// releases at its end what the outer one has taken.
+// caught: plain, GilHolder.RefusesAThreadThatHoldsIt, wrong answer
+
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+class Gil {
+ public:
+  Gil() = default;
+  Gil(const Gil&) = delete;
+  Gil& operator=(const Gil&) = delete;
+
+  void acquire() {
+    if (held()) throw std::logic_error("Gil::acquire: this thread holds it already");
+    mutex_.lock();
+    owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  }
+
+  void release() {
+    if (!held()) throw std::logic_error("Gil::release: this thread does not hold it");
+    owner_.store(std::thread::id(), std::memory_order_relaxed);
+    mutex_.unlock();
+  }
+
+  bool held() const { return owner_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
+
+ private:
+  std::mutex mutex_;
+  std::atomic<std::thread::id> owner_;
+};
+
+class GilHolder {
+ public:
+  explicit GilHolder(Gil& gil) : gil_(gil) {
+    if (!gil_.held()) gil_.acquire();
+  }
+  GilHolder(const GilHolder&) = delete;
+  GilHolder& operator=(const GilHolder&) = delete;
+  ~GilHolder() {
+    if (gil_.held()) gil_.release();
+  }
+
+ private:
+  Gil& gil_;
+};

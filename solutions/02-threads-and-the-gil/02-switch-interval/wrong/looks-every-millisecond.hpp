@@ -1,0 +1,72 @@
+// Sleeps for a millisecond at a time and then looks whether the lock is free or the interval is over: but it comes up
+// to a millisecond late, and wakes a thousand times a second for nothing.
+// caught: plain, SwitchingGil.SleepsForAnIntervalOrUntilItIsReleased, wrong answer
+
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <stdexcept>
+
+class SwitchingGil {
+ public:
+  explicit SwitchingGil(std::chrono::microseconds interval = std::chrono::milliseconds(5)) : interval_(interval) {
+    if (interval <= interval.zero()) throw std::invalid_argument("SwitchingGil: the interval must be positive");
+  }
+
+  SwitchingGil(const SwitchingGil&) = delete;
+  SwitchingGil& operator=(const SwitchingGil&) = delete;
+
+  void acquire() {
+    std::unique_lock lock(mutex_);
+    auto seen = switches_;
+    auto deadline = std::chrono::steady_clock::now() + interval_;
+    while (locked_) {
+      released_.wait_for(lock, std::chrono::milliseconds(1));
+      if (switches_ != seen) {
+        seen = switches_;
+        deadline = std::chrono::steady_clock::now() + interval_;
+      } else if (locked_ && std::chrono::steady_clock::now() >= deadline) {
+        drop_requested_ = true;
+      }
+    }
+    take();
+  }
+
+  void release() {
+    std::lock_guard lock(mutex_);
+    locked_ = false;
+    released_.notify_one();
+  }
+
+  bool drop_requested() const { return drop_requested_; }
+
+  void yield_if_requested() {
+    if (!drop_requested_) return;
+    std::unique_lock lock(mutex_);
+    auto seen = switches_;
+    locked_ = false;
+    released_.notify_one();
+    switched_.wait(lock, [&] { return switches_ != seen; });
+    lock.unlock();
+    acquire();
+  }
+
+ private:
+  // With the mutex held.
+  void take() {
+    locked_ = true;
+    drop_requested_ = false;
+    ++switches_;
+    switched_.notify_all();
+  }
+
+  const std::chrono::microseconds interval_;
+  std::mutex mutex_;  // guards the rest
+  std::condition_variable released_, switched_;
+  bool locked_ = false;
+  unsigned long switches_ = 0;
+  std::atomic<bool> drop_requested_ = false;  // written with the mutex held, looked at without
+};

@@ -1,0 +1,63 @@
+// Releases and sleeps for an interval, which is time enough for the other thread: on an idle machine it is, and on a
+// busy one that thread has not run yet when this one takes the lock back.
+// caught: explore, SwitchingGil.DoesNotWinTheLockStraightBack, wrong answer
+
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+class SwitchingGil {
+ public:
+  explicit SwitchingGil(std::chrono::microseconds interval = std::chrono::milliseconds(5)) : interval_(interval) {
+    if (interval <= interval.zero()) throw std::invalid_argument("SwitchingGil: the interval must be positive");
+  }
+
+  SwitchingGil(const SwitchingGil&) = delete;
+  SwitchingGil& operator=(const SwitchingGil&) = delete;
+
+  void acquire() {
+    std::unique_lock lock(mutex_);
+    while (locked_) {
+      auto seen = switches_;
+      bool is_free = released_.wait_for(lock, interval_, [this] { return !locked_; });
+      if (!is_free && switches_ == seen) drop_requested_ = true;
+    }
+    take();
+  }
+
+  void release() {
+    std::lock_guard lock(mutex_);
+    locked_ = false;
+    released_.notify_one();
+  }
+
+  bool drop_requested() const { return drop_requested_; }
+
+  void yield_if_requested() {
+    if (!drop_requested_) return;
+    release();
+    std::this_thread::sleep_for(interval_);
+    acquire();
+  }
+
+ private:
+  // With the mutex held.
+  void take() {
+    locked_ = true;
+    drop_requested_ = false;
+    ++switches_;
+    switched_.notify_all();
+  }
+
+  const std::chrono::microseconds interval_;
+  std::mutex mutex_;  // guards the rest
+  std::condition_variable released_, switched_;
+  bool locked_ = false;
+  unsigned long switches_ = 0;
+  std::atomic<bool> drop_requested_ = false;  // written with the mutex held, looked at without
+};

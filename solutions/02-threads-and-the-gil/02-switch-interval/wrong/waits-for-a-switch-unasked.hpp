@@ -1,0 +1,65 @@
+// Steps back at each call, and leaves it to the caller to look first whether it was asked: a caller that does not, and
+// is alone, waits for a thread that does not exist.
+// caught: plain, SwitchingGil.LeavesAThreadAloneThatIsAlone, deadlock
+
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <stdexcept>
+
+class SwitchingGil {
+ public:
+  explicit SwitchingGil(std::chrono::microseconds interval = std::chrono::milliseconds(5)) : interval_(interval) {
+    if (interval <= interval.zero()) throw std::invalid_argument("SwitchingGil: the interval must be positive");
+  }
+
+  SwitchingGil(const SwitchingGil&) = delete;
+  SwitchingGil& operator=(const SwitchingGil&) = delete;
+
+  void acquire() {
+    std::unique_lock lock(mutex_);
+    while (locked_) {
+      auto seen = switches_;
+      bool is_free = released_.wait_for(lock, interval_, [this] { return !locked_; });
+      if (!is_free && switches_ == seen) drop_requested_ = true;
+    }
+    take();
+  }
+
+  void release() {
+    std::lock_guard lock(mutex_);
+    locked_ = false;
+    released_.notify_one();
+  }
+
+  bool drop_requested() const { return drop_requested_; }
+
+  void yield_if_requested() {
+    std::unique_lock lock(mutex_);
+    auto seen = switches_;
+    locked_ = false;
+    released_.notify_one();
+    switched_.wait(lock, [&] { return switches_ != seen; });
+    lock.unlock();
+    acquire();
+  }
+
+ private:
+  // With the mutex held.
+  void take() {
+    locked_ = true;
+    drop_requested_ = false;
+    ++switches_;
+    switched_.notify_all();
+  }
+
+  const std::chrono::microseconds interval_;
+  std::mutex mutex_;  // guards the rest
+  std::condition_variable released_, switched_;
+  bool locked_ = false;
+  unsigned long switches_ = 0;
+  std::atomic<bool> drop_requested_ = false;  // written with the mutex held, looked at without
+};
