@@ -101,7 +101,7 @@ class FiberScheduler {
   // A stack that looks as if its function had called go_to() as its first deed.
   static void begin_with(Place& place, void* lowest, std::size_t size, void (*function)()) {
     auto* top = reinterpret_cast<std::uint64_t*>(static_cast<std::byte*>(lowest) + size);
-    std::uint64_t* word = top - 2;  // where a return address would lie: the stack is aligned to 16 bytes before a call
+    std::uint64_t* word = top - 1;  // a caller's return address, 0: where it lies, the stack is aligned for a call
     *--word = reinterpret_cast<std::uint64_t>(function);  // for the `ret`
     word -= 6;                                            // the registers, all 0
     *--word = 0;

@@ -9,6 +9,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -42,15 +43,21 @@ class FiberScheduler {
 
   void run() {
     if (current_) throw std::logic_error("FiberScheduler::run: called in a fiber");
-    while (!fibers_.empty()) {
+    auto unfinished = [](const Fiber& fiber) { return !fiber.finished; };
+    while (std::any_of(fibers_.begin(), fibers_.end(), unfinished)) {
       for (std::size_t i = 0; i < fibers_.size(); ++i) {
+        if (fibers_[i].finished) continue;
         current_ = &fibers_[i];
         turn_of_ = this;
         switch_to(caller_, *current_->side);
         current_ = nullptr;
+        if (fibers_[i].finished) {
+          fibers_[i].side.reset();
+          fibers_[i].memory.reset();
+        }
       }
-      std::erase_if(fibers_, [](const Fiber& fiber) { return fiber.finished; });
     }
+    fibers_.clear();
     if (first_exception_) std::rethrow_exception(std::exchange(first_exception_, nullptr));
   }
 

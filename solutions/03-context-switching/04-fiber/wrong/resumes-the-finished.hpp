@@ -1,6 +1,7 @@
 // Goes round the list of all fibers until none is left to do, and gives each a turn: those as well that finished in an
-// earlier round, whose context still says where they once were.
-// caught: plain, FiberScheduler.TakesTurnsInTheOrderOfSpawn, wrong answer
+// earlier round. Such a one goes on behind its last switch, to the end of its first function, and with that the thread
+// ends.
+// caught: plain, FiberScheduler.TakesTurnsInTheOrderOfSpawn, crash
 
 #pragma once
 
@@ -37,23 +38,23 @@ class FiberScheduler {
     ::getcontext(&fiber->side.context);
     fiber->side.context.uc_stack.ss_sp = fiber->memory.lowest();
     fiber->side.context.uc_stack.ss_size = fiber->memory.size();
-    fiber->side.context.uc_link = &caller_.context;
+    fiber->side.context.uc_link = nullptr;  // no function of a fiber returns
     ::makecontext(&fiber->side.context, &FiberScheduler::first_turn, 0);
-    ready_.push_back(std::move(fiber));
+    fibers_.push_back(std::move(fiber));
   }
 
   void run() {
     if (current_) throw std::logic_error("FiberScheduler::run: called in a fiber");
     auto unfinished = [](auto& fiber) { return !fiber->finished; };
-    while (std::any_of(ready_.begin(), ready_.end(), unfinished)) {
-      for (std::size_t i = 0; i < ready_.size(); ++i) {
-        current_ = ready_[i].get();
+    while (std::any_of(fibers_.begin(), fibers_.end(), unfinished)) {
+      for (std::size_t i = 0; i < fibers_.size(); ++i) {
+        current_ = fibers_[i].get();
         turn_of_ = this;
         switch_to(caller_, current_->side);
         current_ = nullptr;
       }
     }
-    ready_.clear();
+    fibers_.clear();
     if (first_exception_) std::rethrow_exception(std::exchange(first_exception_, nullptr));
   }
 
@@ -137,14 +138,14 @@ class FiberScheduler {
       if (!scheduler.first_exception_) scheduler.first_exception_ = std::current_exception();
     }
     fiber.finished = true;
-    fiber.side.stack.before_switch_to(scheduler.caller_.stack);
+    switch_to(fiber.side, scheduler.caller_);
   }
 
   inline static thread_local FiberScheduler* turn_of_ = nullptr;
 
   std::size_t stack_size_;
-  std::deque<std::unique_ptr<Fiber>> ready_;  // in the order of their turns
-  Fiber* current_ = nullptr;                  // whose turn it is; none outside run()
+  std::deque<std::unique_ptr<Fiber>> fibers_;  // in the order of their turns
+  Fiber* current_ = nullptr;                   // whose turn it is; none outside run()
   Side caller_;
   std::exception_ptr first_exception_;
 };

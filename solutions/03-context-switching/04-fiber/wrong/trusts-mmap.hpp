@@ -1,6 +1,6 @@
 // Takes what mmap returns for memory, since a stack is small and there always was enough: a failure is no null pointer
 // but MAP_FAILED, and the first push ends the process.
-// caught: plain, FiberScheduler.RefusesAStackOfNoBytesAndOneForWhichThereIsNoMemory, wrong answer
+// caught: plain, FiberScheduler.RefusesAStackOfNoBytesAndOneForWhichThereIsNoMemory, crash
 
 #pragma once
 
