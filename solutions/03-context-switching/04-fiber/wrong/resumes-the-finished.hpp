@@ -1,0 +1,151 @@
+// Goes round the list of all fibers until none is left to do, and gives each a turn: those as well that finished in an
+// earlier round. Such a one goes on behind its last switch, to the end of its first function, and with that the thread
+// ends.
+// caught: plain, FiberScheduler.TakesTurnsInTheOrderOfSpawn, crash
+
+#pragma once
+
+#include <cxxabi.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include <04-fiber/asan_stack.hpp>
+
+class FiberScheduler {
+ public:
+  explicit FiberScheduler(std::size_t stack_size = 256 * 1024) : stack_size_(stack_size) {
+    if (stack_size == 0) throw std::invalid_argument("FiberScheduler: a stack of 0 bytes");
+  }
+
+  FiberScheduler(const FiberScheduler&) = delete;
+  FiberScheduler& operator=(const FiberScheduler&) = delete;
+
+  void spawn(std::function<void()> body) {
+    auto fiber = std::make_unique<Fiber>(std::move(body), stack_size_);
+    ::getcontext(&fiber->side.context);
+    fiber->side.context.uc_stack.ss_sp = fiber->memory.lowest();
+    fiber->side.context.uc_stack.ss_size = fiber->memory.size();
+    fiber->side.context.uc_link = nullptr;  // no function of a fiber returns
+    ::makecontext(&fiber->side.context, &FiberScheduler::first_turn, 0);
+    fibers_.push_back(std::move(fiber));
+  }
+
+  void run() {
+    if (current_) throw std::logic_error("FiberScheduler::run: called in a fiber");
+    auto unfinished = [](auto& fiber) { return !fiber->finished; };
+    while (std::any_of(fibers_.begin(), fibers_.end(), unfinished)) {
+      for (std::size_t i = 0; i < fibers_.size(); ++i) {
+        current_ = fibers_[i].get();
+        turn_of_ = this;
+        switch_to(caller_, current_->side);
+        current_ = nullptr;
+      }
+    }
+    fibers_.clear();
+    if (first_exception_) std::rethrow_exception(std::exchange(first_exception_, nullptr));
+  }
+
+  void yield() {
+    if (!current_) throw std::logic_error("FiberScheduler::yield: called outside a fiber");
+    switch_to(current_->side, caller_);
+  }
+
+ private:
+  // Memory for a stack, with the guard page below.
+  class StackMemory {
+   public:
+    explicit StackMemory(std::size_t size)
+        : page_(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))), size_((size + page_ - 1) / page_ * page_) {
+      memory_ = ::mmap(nullptr, page_ + size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+      if (memory_ == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap of a fiber's stack");
+      if (::mprotect(lowest(), size_, PROT_READ | PROT_WRITE) != 0) {
+        int error = errno;
+        ::munmap(memory_, page_ + size_);
+        throw std::system_error(error, std::generic_category(), "mprotect of a fiber's stack");
+      }
+    }
+    StackMemory(const StackMemory&) = delete;
+    StackMemory& operator=(const StackMemory&) = delete;
+    ~StackMemory() { ::munmap(memory_, page_ + size_); }
+
+    void* lowest() const { return static_cast<std::byte*>(memory_) + page_; }
+    std::size_t size() const { return size_; }
+
+   private:
+    std::size_t page_;
+    std::size_t size_;
+    void* memory_;
+  };
+
+  // As <cxxabi.h> does not show it: the Itanium C++ ABI, 2.2.2.
+  struct HandledExceptions {
+    void* innermost;
+    unsigned uncaught;
+  };
+
+  // What a switch leaves or goes to: a fiber, or the code that called run().
+  struct Side {
+    Side() = default;
+    Side(void* lowest, std::size_t size) : stack(lowest, size) {}
+
+    ucontext_t context{};
+    interleave::AsanStack stack;
+    HandledExceptions exceptions{};
+  };
+
+  struct Fiber {
+    Fiber(std::function<void()> function, std::size_t stack_size)
+        : body(std::move(function)), memory(stack_size), side(memory.lowest(), memory.size()) {}
+
+    std::function<void()> body;
+    StackMemory memory;
+    Side side;
+    bool finished = false;
+  };
+
+  static void switch_to(Side& from, Side& to) {
+    void* exceptions = abi::__cxa_get_globals();
+    std::memcpy(&from.exceptions, exceptions, sizeof(from.exceptions));
+    std::memcpy(exceptions, &to.exceptions, sizeof(to.exceptions));
+    from.stack.before_switch_to(to.stack);
+    ::swapcontext(&from.context, &to.context);
+    from.stack.after_switch();
+  }
+
+  // Where a fiber begins, on its own stack. makecontext hands over nothing but numbers of type int, so the scheduler is
+  // in a variable.
+  static void first_turn() {
+    FiberScheduler& scheduler = *turn_of_;
+    Fiber& fiber = *scheduler.current_;
+    fiber.side.stack.after_switch();
+    try {
+      fiber.body();
+    } catch (...) {
+      // There is no caller on this stack who could catch it.
+      if (!scheduler.first_exception_) scheduler.first_exception_ = std::current_exception();
+    }
+    fiber.finished = true;
+    switch_to(fiber.side, scheduler.caller_);
+  }
+
+  inline static thread_local FiberScheduler* turn_of_ = nullptr;
+
+  std::size_t stack_size_;
+  std::deque<std::unique_ptr<Fiber>> fibers_;  // in the order of their turns
+  Fiber* current_ = nullptr;                   // whose turn it is; none outside run()
+  Side caller_;
+  std::exception_ptr first_exception_;
+};
