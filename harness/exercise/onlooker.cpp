@@ -32,6 +32,9 @@ using TimeLimit = std::optional<nanoseconds>;
 
 // A call that is about to sleep needs less than a thousandth of this, under every lens.
 constexpr nanoseconds busy_cpu_time = std::chrono::milliseconds(300);
+// A loop around sched_yield(2) gets next to no processor on a machine that has other things to do, but gives it away
+// each time; who does not yield has run for longer than busy_cpu_time before it has lost it so often.
+constexpr std::uint64_t busy_switches = 2000;
 
 struct SleepingThread {
   std::uint64_t switches = 0;  // unchanged: it has slept all the while
@@ -154,23 +157,30 @@ TimeLimit time_limit_of(const SystemCall& call) {
   }
 }
 
-// The context switches of a thread that is asleep; nothing if it is not.
-std::optional<std::uint64_t> switches_if_asleep(const fs::path& task) {
+// What /proc/<pid>/task/<tid>/status says of a thread (proc_pid_status(5)).
+struct Status {
+  char state = '?';
+  std::uint64_t voluntary_switches = 0, involuntary_switches = 0;
+};
+
+Status status_of(const fs::path& task) {
   std::ifstream file(task / "status");
   std::string label;
-  bool sleeps = false;
-  std::uint64_t switches = 0, count = 0;
+  Status status;
   while (file >> label) {
-    if (label == "State:") {
-      char state = '?';
-      file >> state;
-      sleeps = state == 'S';
-    } else if (label.ends_with("voluntary_ctxt_switches:") && file >> count) {
-      switches += count;  // the voluntary and the other ones
-    }
+    if (label == "State:") file >> status.state;
+    if (label == "voluntary_ctxt_switches:") file >> status.voluntary_switches;
+    if (label == "nonvoluntary_ctxt_switches:") file >> status.involuntary_switches;
     file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
   }
-  return sleeps ? std::optional(switches) : std::nullopt;
+  return status;
+}
+
+// The context switches of a thread that is asleep; nothing if it is not.
+std::optional<std::uint64_t> switches_if_asleep(const fs::path& task) {
+  Status status = status_of(task);
+  if (status.state != 'S') return std::nullopt;
+  return status.voluntary_switches + status.involuntary_switches;
 }
 
 std::set<fs::path> threads_of_the_runtime;
@@ -191,6 +201,17 @@ std::optional<std::map<std::string, SleepingThread>> look() {
   }
   if (error) return std::nullopt;
   return threads;
+}
+
+// How often a thread other than this one has lost the processor while it could still run.
+std::uint64_t involuntary_switches_of_the_others() {
+  std::uint64_t switches = 0;
+  std::string self = std::to_string(::gettid());
+  std::error_code error;
+  for (fs::directory_iterator it("/proc/self/task", error), end; !error && it != end; it.increment(error)) {
+    if (it->path().filename() != self) switches += status_of(it->path()).involuntary_switches;
+  }
+  return switches;
 }
 
 // Each thread slept from its first look to its second, so between the two looks all slept at the same moment.
@@ -218,6 +239,7 @@ void Onlooker::call_is_over() {
 
 Onlooker::Sight Onlooker::wait_until_asleep() {
   nanoseconds start = cpu_time_of_the_others();
+  std::uint64_t switches = involuntary_switches_of_the_others();
   while (true) {
     auto first = look();
     auto second = first ? look() : std::nullopt;
@@ -231,6 +253,7 @@ Onlooker::Sight Onlooker::wait_until_asleep() {
       return {asleep, shortest};
     }
     if (cpu_time_of_the_others() - start > busy_cpu_time) return {busy, std::nullopt};
+    if (involuntary_switches_of_the_others() - switches > busy_switches) return {busy, std::nullopt};
     ::sched_yield();
   }
 }

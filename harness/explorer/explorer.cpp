@@ -67,7 +67,7 @@ void explore_in_child(const std::function<void()>& body, const Options& options,
   if (child == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     watch_for_ends();
-    engine.set_up(outcome);
+    engine.set_up(outcome, options.hand_over);
     engine.run(body, options, trace_schedule);
     std::fflush(nullptr);
     // Without destructors: threads are parked, and statics belong to the parent.

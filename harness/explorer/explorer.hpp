@@ -47,6 +47,8 @@ struct Options {
   /// What is tried, in this order. Empty: standard_portfolio(4000).
   std::vector<Phase> portfolio;
   bool race_detection = true;
+  /// Threads that hand over to one another in place of fibers, as where there are none.
+  bool hand_over = false;
   /// Whether a failing schedule is run again, for its trace and to see that it fails again.
   bool trace = true;
   /// Steps of one schedule before it is run on fairly, and before it is a livelock after that.

@@ -59,9 +59,10 @@ const char* name_of_strategy(const Phase& phase) {
 
 }  // namespace
 
-void Engine::set_up(Outcome& outcome) {
+void Engine::set_up(Outcome& outcome, bool hand_over) {
   outcome_ = &outcome;
   if (threads_ != nullptr) return;
+  choose_fibers(hand_over);
   threads_ = static_cast<Thread*>(map(sizeof(Thread) * max_threads));
   fibers_ = static_cast<Fiber*>(map(sizeof(Fiber) * max_threads));
   stacks_ = static_cast<char*>(map(fiber_stack_size * max_threads));

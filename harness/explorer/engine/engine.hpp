@@ -25,7 +25,7 @@ struct RawWaiting;
 class Engine {
  public:
   /// Maps what it needs. To be called before the first schedule, when there is one thread.
-  void set_up(Outcome& outcome);
+  void set_up(Outcome& outcome, bool hand_over);
 
   /// Explores in this process until a schedule fails or the portfolio is through; results are in the outcome. With
   /// `trace_schedule`, the schedule of that number is traced, and the exploration ends with it.

@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <link.h>
 #include <linux/futex.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -40,6 +41,8 @@ int look_at_executable(dl_phdr_info* info, std::size_t, void* data) {
   return 1;  // the executable comes first, and is all that is wanted
 }
 
+const FiberBackEnd* back_end = &hand_over_fibers;
+
 int ready;
 
 void* park(void* argument) {
@@ -50,7 +53,8 @@ void* park(void* argument) {
       (reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) - 16 * 1024) & ~std::uintptr_t{63});
   __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
   futex_wake(&ready);
-  back_end_park(fiber);
+  back_end->park(fiber);
+  __builtin_unreachable();
 }
 
 }  // namespace
@@ -65,6 +69,34 @@ void reset_thread_locals(Fiber& fiber) {
   if (fiber.tls_block == nullptr || image.memory_size == 0) return;
   std::memcpy(fiber.tls_block, image.start, image.file_size);
   std::memset(fiber.tls_block + image.file_size, 0, image.memory_size - image.file_size);
+}
+
+bool fibers_are_native() {
+#if defined(__x86_64__)
+  constexpr unsigned long fsgsbase = 1UL << 1;  // HWCAP2_FSGSBASE, Linux 5.9
+  static const bool native = (::getauxval(AT_HWCAP2) & fsgsbase) != 0;
+  return native;
+#else
+  return false;
+#endif
+}
+
+void choose_fibers(bool hand_over) {
+  back_end = &hand_over_fibers;
+#if defined(__x86_64__)
+  if (!hand_over && fibers_are_native()) back_end = &native_fibers;
+#else
+  (void)hand_over;
+#endif
+}
+
+void fiber_prepare(Fiber& fiber, FiberEntry entry) { back_end->prepare(fiber, entry); }
+
+void fiber_switch(Fiber& from, Fiber& to) { back_end->switch_to(from, to); }
+
+void fiber_leave(Fiber& from, Fiber& to) {
+  back_end->leave(from, to);
+  __builtin_unreachable();
 }
 
 void fiber_adopt(Fiber& fiber) {

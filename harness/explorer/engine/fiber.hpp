@@ -11,8 +11,8 @@ namespace explorer {
 /// pthread that is parked for good, so thread_local, errno, pthread_self() and exceptions are that thread's; but all
 /// fibers run on one kernel thread, and a switch is a few instructions instead of a system call.
 ///
-/// Two back ends with this one interface: fiber_x86_64.cpp, where user code may set the base of FS (FSGSBASE), and
-/// fiber_handoff.cpp everywhere else, where each fiber is its thread and a switch is a hand-over by futex.
+/// Two back ends: fiber_x86_64.cpp, where user code may set the base of FS (FSGSBASE), and fiber_hand_over.cpp
+/// everywhere else, where each fiber is its thread and a switch is a hand-over by futex.
 struct Fiber {
   void* stack_pointer = nullptr;
   std::uintptr_t thread_base = 0;  // FS base, the thread control block
@@ -33,6 +33,10 @@ inline constexpr std::size_t fiber_stack_size = 512 * 1024;
 
 /// Whether the fast back end works on this machine.
 bool fibers_are_native();
+
+/// Chooses the back end of this process: the fast one if it works here and `hand_over` is false. Before the first
+/// fiber.
+void choose_fibers(bool hand_over);
 
 /// Makes the calling thread a fiber.
 void fiber_adopt(Fiber& fiber);

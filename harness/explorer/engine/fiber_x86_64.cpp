@@ -1,11 +1,7 @@
 // Fibers by hand: a switch saves the callee-saved registers (System V ABI, x86-64, 3.2.1), sets the FS base and the
 // stack pointer. About ten nanoseconds.
 
-#if defined(__x86_64__) && !defined(EXPLORER_HAND_OFF)
-
-#include <linux/futex.h>
-#include <sys/auxv.h>
-#include <sys/syscall.h>
+#if defined(__x86_64__)
 
 #include <cstdint>
 
@@ -55,18 +51,14 @@ extern "C" void explorer_fiber_start();
 
 namespace explorer {
 
-bool fibers_are_native() {
-  constexpr unsigned long fsgsbase = 1UL << 1;  // HWCAP2_FSGSBASE, Linux 5.9
-  static const bool native = (::getauxval(AT_HWCAP2) & fsgsbase) != 0;
-  return native;
-}
+namespace {
 
-void back_end_park(Fiber&) {
+void park(Fiber&) {
   static int never = 0;
   for (;;) futex_wait(&never, 0);
 }
 
-void fiber_prepare(Fiber& fiber, FiberEntry entry) {
+void prepare(Fiber& fiber, FiberEntry entry) {
   reset_thread_locals(fiber);
   auto* top = reinterpret_cast<std::uintptr_t*>(fiber.stack_high);
   *--top = 0;
@@ -78,12 +70,16 @@ void fiber_prepare(Fiber& fiber, FiberEntry entry) {
   fiber.stack_pointer = top;
 }
 
-void fiber_switch(Fiber& from, Fiber& to) { explorer_switch(&from.stack_pointer, to.stack_pointer, to.thread_base); }
+void switch_to(Fiber& from, Fiber& to) { explorer_switch(&from.stack_pointer, to.stack_pointer, to.thread_base); }
 
-void fiber_leave(Fiber& from, Fiber& to) {
+void leave(Fiber& from, Fiber& to) {
   explorer_switch(&from.stack_pointer, to.stack_pointer, to.thread_base);
   __builtin_trap();
 }
+
+}  // namespace
+
+const FiberBackEnd native_fibers = {park, prepare, switch_to, leave};
 
 }  // namespace explorer
 

@@ -1,8 +1,6 @@
 // Fibers as what they pretend to be: each is its thread, all but one wait, and a switch wakes the next. The process is
 // pinned to one core, where a hand-over costs a twentieth of one between cores.
 
-#if !defined(__x86_64__) || defined(EXPLORER_HAND_OFF)
-
 #include <sched.h>
 
 #include <csetjmp>
@@ -26,11 +24,7 @@ void give_turn(Fiber& fiber) {
 
 FiberEntry the_entry = nullptr;
 
-}  // namespace
-
-bool fibers_are_native() { return false; }
-
-void back_end_park(Fiber& fiber) {
+void park(Fiber& fiber) {
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(::sched_getcpu(), &one);
@@ -44,18 +38,20 @@ void back_end_park(Fiber& fiber) {
   __builtin_trap();
 }
 
-void fiber_prepare(Fiber&, FiberEntry entry) { the_entry = entry; }
+void prepare(Fiber&, FiberEntry entry) { the_entry = entry; }
 
-void fiber_switch(Fiber& from, Fiber& to) {
+void switch_to(Fiber& from, Fiber& to) {
   give_turn(to);
   wait_for_turn(from);
 }
 
-void fiber_leave(Fiber& from, Fiber& to) {
+void leave(Fiber& from, Fiber& to) {
   give_turn(to);
   std::longjmp(*static_cast<std::jmp_buf*>(from.jump), 1);
 }
 
-}  // namespace explorer
+}  // namespace
 
-#endif
+const FiberBackEnd hand_over_fibers = {park, prepare, switch_to, leave};
+
+}  // namespace explorer
