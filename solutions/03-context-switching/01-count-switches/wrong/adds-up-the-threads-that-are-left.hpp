@@ -1,0 +1,72 @@
+// Adds up the counters of all threads before and after, without those that were there before: a thread that the call
+// has started and joined is in neither list, and its count is gone with it.
+// caught: plain, CountSwitches.CountsAThreadThatTheCallStartsAndJoins, wrong answer
+
+#pragma once
+
+#include <dirent.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+
+struct Switches {
+  long voluntary;    // they had to wait for something
+  long involuntary;  // they could have gone on
+};
+
+inline Switches operator-(Switches left, Switches right) {
+  return {left.voluntary - right.voluntary, left.involuntary - right.involuntary};
+}
+
+inline Switches switches_of_this_thread() {
+  rusage usage{};
+  ::getrusage(RUSAGE_THREAD, &usage);
+  return {usage.ru_nvcsw, usage.ru_nivcsw};
+}
+
+inline std::optional<Switches> switches_of(pid_t thread) {
+  std::ifstream status("/proc/self/task/" + std::to_string(thread) + "/status");
+  std::optional<long> voluntary, involuntary;
+  std::string label;
+  long count;
+  while (status >> label) {
+    if (label == "voluntary_ctxt_switches:" && status >> count) voluntary = count;
+    if (label == "nonvoluntary_ctxt_switches:" && status >> count) involuntary = count;
+  }
+  if (!voluntary || !involuntary) return std::nullopt;
+  return Switches{*voluntary, *involuntary};
+}
+
+inline std::map<pid_t, Switches> switches_of_the_other_threads() {
+  std::map<pid_t, Switches> others;
+  std::unique_ptr<DIR, int (*)(DIR*)> tasks(::opendir("/proc/self/task"), ::closedir);
+  if (!tasks) throw std::system_error(errno, std::generic_category(), "opendir /proc/self/task");
+  while (const dirent* entry = ::readdir(tasks.get())) {
+    pid_t thread = std::atoi(entry->d_name);
+    if (thread == 0 || thread == ::gettid()) continue;  // "." and ".."; the caller
+    if (auto switches = switches_of(thread)) others.emplace(thread, *switches);
+  }
+  return others;
+}
+
+inline Switches count_switches(const std::function<void()>& call) {
+  std::map<pid_t, Switches> others = switches_of_the_other_threads();
+  Switches before = switches_of_this_thread();
+  call();
+  Switches counted = switches_of_this_thread() - before;
+  for (const auto& [thread, now] : switches_of_the_other_threads()) {
+    if (others.contains(thread)) continue;
+    counted.voluntary += now.voluntary;
+    counted.involuntary += now.involuntary;
+  }
+  return counted;
+}
