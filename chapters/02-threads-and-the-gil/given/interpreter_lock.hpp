@@ -68,7 +68,7 @@ class InterpreterLock {
   bool drop_requested() const noexcept { return drop_requested_; }
 
  private:
-  static constexpr std::thread::id nobody{};
+  static inline const std::thread::id nobody{};
 
   const std::chrono::microseconds interval_;
   std::atomic<std::thread::id> holder_ = nobody;  // changed under the mutex, as all below, and read without it
