@@ -34,8 +34,9 @@ class AllowThreads {
   void end() { interleave::not_done(); }
 };
 
-/// Reads what comes next from `descriptor`, some bytes or many, and appends it to `target`. Waits until there is
-/// something to read. Returns how many bytes there were; 0 at the end of the file.
+/// Reads what comes next from `descriptor`, as read(2) gives it to a buffer of 512 bytes or more, and appends it to
+/// `target`. Waits until there is something to read, and not for more. Returns how many bytes there were; 0 at the end
+/// of the file.
 ///
 /// The calling thread holds the lock, and holds it again when this returns or throws. While it waits it does not hold
 /// it: other threads may take the lock, wait in this function themselves, and change `target`. What was read is

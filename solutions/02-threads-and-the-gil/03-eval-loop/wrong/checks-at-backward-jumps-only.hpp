@@ -1,5 +1,5 @@
-// Looks at the breaker where a loop jumps back, as CPython does since 3.12: enough that no loop runs for ever, but
-// straight code is not interrupted, and here it is to be between any two instructions.
+// Looks at the breaker where a loop jumps back, as CPython does since 3.10, among other places: enough that no loop
+// runs for ever, but straight code is not interrupted, and here it is to be between any two instructions.
 // caught: plain, Evaluate.LosesAnUpdateThatComesBetweenLoadAndStore, over-synchronised
 
 #pragma once
