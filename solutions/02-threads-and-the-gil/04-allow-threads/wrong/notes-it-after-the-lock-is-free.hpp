@@ -1,0 +1,49 @@
+// Counts the threads that wait, for the statistics, right after it has given the lock back: the count is shared, and
+// what protected it is gone since the line before.
+// caught: tsan, AllowThreads.LetsAllThreadsWaitAtTheSameTime, data race
+
+#pragma once
+
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <system_error>
+
+#include <04-allow-threads/byte_array.hpp>
+#include <given/interpreter_lock.hpp>
+
+class AllowThreads {
+ public:
+  explicit AllowThreads(InterpreterLock& lock) : lock_(&lock) {
+    lock.release();
+    ++waiting_;
+  }
+
+  AllowThreads(const AllowThreads&) = delete;
+  AllowThreads& operator=(const AllowThreads&) = delete;
+
+  ~AllowThreads() { end(); }
+
+  void end() {
+    if (lock_ == nullptr) return;
+    lock_->acquire();
+    --waiting_;
+    lock_ = nullptr;
+  }
+
+ private:
+  inline static int waiting_ = 0;
+  InterpreterLock* lock_;
+};
+
+inline std::size_t read_into(InterpreterLock& lock, int descriptor, ByteArray& target) {
+  std::array<char, 4096> buffer;
+  AllowThreads allow(lock);
+  const ssize_t count = ::read(descriptor, buffer.data(), buffer.size());
+  if (count < 0) throw std::system_error(errno, std::generic_category(), "read");
+  allow.end();
+  target.bytes().insert(target.bytes().end(), buffer.begin(), buffer.begin() + count);
+  return static_cast<std::size_t>(count);
+}

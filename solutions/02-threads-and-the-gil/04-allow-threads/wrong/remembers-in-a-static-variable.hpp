@@ -1,0 +1,47 @@
+// Keeps what is to be taken back in a static variable, since there is but one global lock: there are many threads, and
+// each that waits overwrites what another one has noted.
+// caught: explore, AllowThreads.LetsAllThreadsWaitAtTheSameTime, data race
+
+#pragma once
+
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <system_error>
+
+#include <04-allow-threads/byte_array.hpp>
+#include <given/interpreter_lock.hpp>
+
+class AllowThreads {
+ public:
+  explicit AllowThreads(InterpreterLock& lock) {
+    lock.release();
+    lock_ = &lock;
+  }
+
+  AllowThreads(const AllowThreads&) = delete;
+  AllowThreads& operator=(const AllowThreads&) = delete;
+
+  ~AllowThreads() { end(); }
+
+  void end() {
+    if (lock_ == nullptr) return;
+    lock_->acquire();
+    lock_ = nullptr;
+  }
+
+ private:
+  inline static InterpreterLock* lock_ = nullptr;
+};
+
+inline std::size_t read_into(InterpreterLock& lock, int descriptor, ByteArray& target) {
+  std::array<char, 4096> buffer;
+  AllowThreads allow(lock);
+  const ssize_t count = ::read(descriptor, buffer.data(), buffer.size());
+  if (count < 0) throw std::system_error(errno, std::generic_category(), "read");
+  allow.end();
+  target.bytes().insert(target.bytes().end(), buffer.begin(), buffer.begin() + count);
+  return static_cast<std::size_t>(count);
+}
