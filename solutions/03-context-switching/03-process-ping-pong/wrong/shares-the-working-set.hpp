@@ -29,18 +29,18 @@ struct ProcessSwitchCost : SwitchCost {
 }
 
 /// Keeps the calling thread, and the processes that it starts meanwhile, on the CPU where it is.
-class OnOneCpu {
+class SameCpu {
  public:
-  OnOneCpu() {
+  SameCpu() {
     if (::sched_getaffinity(0, sizeof(before_), &before_) != 0) throw_errno("sched_getaffinity");
     cpu_set_t here;
     CPU_ZERO(&here);
     CPU_SET(::sched_getcpu(), &here);
     if (::sched_setaffinity(0, sizeof(here), &here) != 0) throw_errno("sched_setaffinity");
   }
-  OnOneCpu(const OnOneCpu&) = delete;
-  OnOneCpu& operator=(const OnOneCpu&) = delete;
-  ~OnOneCpu() { ::sched_setaffinity(0, sizeof(before_), &before_); }
+  SameCpu(const SameCpu&) = delete;
+  SameCpu& operator=(const SameCpu&) = delete;
+  ~SameCpu() { ::sched_setaffinity(0, sizeof(before_), &before_); }
 
  private:
   cpu_set_t before_;
@@ -80,14 +80,14 @@ class WorkingSet {
   Line* line_ = nullptr;
 };
 
-class Pipe {
+class TokenPipe {
  public:
-  Pipe() {
+  TokenPipe() {
     if (::pipe2(ends_, O_CLOEXEC) != 0) throw_errno("pipe2");
   }
-  Pipe(const Pipe&) = delete;
-  Pipe& operator=(const Pipe&) = delete;
-  ~Pipe() {
+  TokenPipe(const TokenPipe&) = delete;
+  TokenPipe& operator=(const TokenPipe&) = delete;
+  ~TokenPipe() {
     close_read_end();
     close_write_end();
   }
@@ -119,7 +119,7 @@ class Pipe {
 };
 
 /// The context switches of this process so far.
-inline long context_switches() {
+inline long switches_of_this_process() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return usage.ru_nvcsw + usage.ru_nivcsw;
@@ -132,16 +132,17 @@ struct Report {
 };
 
 /// The child's part of the game. Ends early if the other side closes `there`.
-inline void play_along(const Pipe& there, const Pipe& back, long round_trips, long warm_up, WorkingSet& memory) {
+inline void play_along(const TokenPipe& there, const TokenPipe& back, long round_trips, long warm_up,
+                       WorkingSet& memory) {
   long switches_at_start = 0;
   for (long i = 0; i < warm_up + round_trips; ++i) {
     std::uint64_t token;
     if (!there.read(token)) return;
-    if (i == warm_up) switches_at_start = context_switches();
+    if (i == warm_up) switches_at_start = switches_of_this_process();
     memory.add(token);
     back.write(token + 1);
   }
-  back.write(Report{context_switches() - switches_at_start, memory.sum()});
+  back.write(Report{switches_of_this_process() - switches_at_start, memory.sum()});
 }
 
 inline ProcessSwitchCost process_ping_pong(long round_trips, long warm_up, std::size_t working_set,
@@ -149,9 +150,9 @@ inline ProcessSwitchCost process_ping_pong(long round_trips, long warm_up, std::
   if (round_trips < 1) throw std::invalid_argument("process_ping_pong: fewer than 1 round trip");
   if (warm_up < 0) throw std::invalid_argument("process_ping_pong: a negative warm-up");
 
-  OnOneCpu pinned;  // before the fork: the child inherits the CPU
+  SameCpu pinned;  // before the fork: the child inherits the CPU
   WorkingSet memory(working_set);
-  Pipe there, back;
+  TokenPipe there, back;
   const pid_t child = ::fork();
   if (child < 0) throw_errno("fork");
   if (child == 0) {
@@ -161,7 +162,7 @@ inline ProcessSwitchCost process_ping_pong(long round_trips, long warm_up, std::
     ::_exit(0);
   }
   struct EndOfTheGame {
-    Pipe& there;
+    TokenPipe& there;
     pid_t child;
     ~EndOfTheGame() {
       there.close_write_end();
@@ -182,9 +183,9 @@ inline ProcessSwitchCost process_ping_pong(long round_trips, long warm_up, std::
 
   play(warm_up);
   const auto start = now();
-  const long switches_at_start = context_switches();
+  const long switches_at_start = switches_of_this_process();
   play(round_trips);
-  const long kernel_switches = context_switches() - switches_at_start;
+  const long kernel_switches = switches_of_this_process() - switches_at_start;
   const std::chrono::nanoseconds elapsed = now() - start;
 
   Report report{};
