@@ -2,7 +2,8 @@
 //
 //   cmake --build build --target 03-context-switching.bench && build/programs/benchmarks/03-context-switching.bench
 //
-// The table comes last; with --benchmark_repetitions=5 it has the median of five. Let nothing else run meanwhile.
+// The table comes last; with --benchmark_repetitions=5 it has the median of five. Let nothing else run meanwhile; who
+// is root can see to that with `chrt -f 5` before the command, which gives it each CPU before all others.
 //
 // Times are times of the clock on the wall. `per_switch` is the time for one switch, and so for half a round trip; a
 // counter that is a time has its unit behind it (912.3ns).

@@ -1,6 +1,6 @@
 // Leaves it to the scheduler where the processes run: on two CPUs it takes a message to the other CPU, and the time
 // until that one is awake, and nobody had to give way.
-// caught: plain, ProcessPingPong.KeepsBothProcessesSameCpu, wrong answer
+// caught: plain, ProcessPingPong.KeepsBothProcessesOnOneCpu, wrong answer
 
 #pragma once
 

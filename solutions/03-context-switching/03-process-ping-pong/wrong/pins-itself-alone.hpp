@@ -1,6 +1,6 @@
 // Goes to one CPU once the child has been started: a child inherits the CPUs of its parent, but only what they are when
 // it is forked.
-// caught: plain, ProcessPingPong.KeepsBothProcessesSameCpu, wrong answer
+// caught: plain, ProcessPingPong.KeepsBothProcessesOnOneCpu, wrong answer
 
 #pragma once
 
