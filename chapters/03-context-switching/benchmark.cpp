@@ -11,7 +11,6 @@
 #include <benchmark/benchmark.h>
 #include <sched.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -23,6 +22,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <fiber.hpp>
 #include <process_ping_pong.hpp>
 #include <string>
 #include <thread>
@@ -81,26 +81,13 @@ void system_call(State& state) {
   report_per_switch(state, static_cast<double>(state.iterations()));
 }
 
-struct Fibers {
-  ucontext_t caller, fiber;
-  std::array<char, 65536> stack;
-};
-Fibers* fibers = nullptr;  // makecontext hands on nothing wider than an int
-
-void run_fiber() {
-  while (true) ::swapcontext(&fibers->fiber, &fibers->caller);
-}
-
-// To a fiber and back. swapcontext makes a system call, for the signal mask, each time.
+// From a fiber to its scheduler and back. swapcontext makes a system call each time, for the signal mask.
 void fiber(State& state) {
-  Fibers both;
-  fibers = &both;
-  ::getcontext(&both.fiber);
-  both.fiber.uc_stack.ss_sp = both.stack.data();
-  both.fiber.uc_stack.ss_size = both.stack.size();
-  both.fiber.uc_link = nullptr;
-  ::makecontext(&both.fiber, run_fiber, 0);
-  for (auto _ : state) ::swapcontext(&both.caller, &both.fiber);
+  FiberScheduler scheduler;
+  scheduler.spawn([&] {
+    for (auto _ : state) scheduler.yield();
+  });
+  scheduler.run();
   report_per_switch(state, 2.0 * static_cast<double>(state.iterations()));
 }
 
