@@ -1,10 +1,11 @@
 # chapter_benchmark(): the one way to declare what a chapter measures.
 #
-#   chapter_benchmark(benchmark.cpp)
+#   chapter_benchmark(benchmark.cpp [more.cpp ...])
 #
 # Called in chapters/<chapter>/CMakeLists.txt. Makes the program `<chapter>.bench`, as 01-processes.bench, in the lens
 # `bench`: build/programs/benchmarks/<chapter>.bench. CTest runs it for a moment, so that it does not rot. It can
-# include the references of the chapter's exercises by name: #include <mutex.hpp>.
+# include the references of the chapter's exercises by name: #include <mutex.hpp>. A source may bring a main function,
+# to add to what Google Benchmark prints.
 
 # Before 1.8 the time was a bare number; since then it has a unit.
 set(INTERLEAVE_MOMENT 0.01s)
@@ -15,7 +16,7 @@ endif()
 function(chapter_benchmark source)
   get_filename_component(chapter "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
   set(target "${chapter}.bench")
-  add_executable(${target} EXCLUDE_FROM_ALL "${source}")
+  add_executable(${target} EXCLUDE_FROM_ALL "${source}" ${ARGN})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/programs/benchmarks")
   target_link_libraries(${target} PRIVATE lens_bench warnings benchmark::benchmark_main)
   target_compile_options(${target} PRIVATE -Werror)

@@ -1,0 +1,121 @@
+// Gives each thread a CPU of its own, so that none disturbs the other: then none gives way to the other either, and
+// what is measured is how fast one CPU is woken up by another.
+// caught: plain, ThreadPingPong.KeepsBothThreadsOnOneCpu, wrong answer
+
+#pragma once
+
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <given/switch_cost.hpp>
+#include <mutex>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+
+/// Keeps the calling thread, and the threads that it starts meanwhile, on the CPU where it is.
+class OnOneCpu {
+ public:
+  OnOneCpu() {
+    if (::sched_getaffinity(0, sizeof(before_), &before_) != 0) fail("sched_getaffinity");
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(::sched_getcpu(), &here);
+    if (::sched_setaffinity(0, sizeof(here), &here) != 0) fail("sched_setaffinity");
+  }
+  OnOneCpu(const OnOneCpu&) = delete;
+  OnOneCpu& operator=(const OnOneCpu&) = delete;
+  ~OnOneCpu() { ::sched_setaffinity(0, sizeof(before_), &before_); }
+
+  cpu_set_t the_others() const {
+    cpu_set_t cpus = before_;
+    CPU_CLR(::sched_getcpu(), &cpus);
+    return cpus;
+  }
+
+ private:
+  [[noreturn]] static void fail(const char* call) { throw std::system_error(errno, std::generic_category(), call); }
+
+  cpu_set_t before_;
+};
+
+/// What the two threads hand over. Ends the game for both when it is called off.
+class Token {
+ public:
+  enum Side { caller, other };
+
+  void hand_to(Side side) {
+    {
+      std::lock_guard lock(mutex_);
+      holder_ = side;
+    }
+    handed_over_.notify_one();  // there is but one that waits
+  }
+
+  /// Sleeps until `side` has the token. False if the game was called off.
+  bool wait_as(Side side) {
+    std::unique_lock lock(mutex_);
+    handed_over_.wait(lock, [&] { return holder_ == side || called_off_; });
+    return !called_off_;
+  }
+
+  void call_off() {
+    {
+      std::lock_guard lock(mutex_);
+      called_off_ = true;
+    }
+    handed_over_.notify_one();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable handed_over_;
+  Side holder_ = caller;
+  bool called_off_ = false;
+};
+
+/// The context switches of this process so far. All but the two threads sleep, so these are theirs.
+inline long context_switches() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nvcsw + usage.ru_nivcsw;
+}
+
+inline SwitchCost thread_ping_pong(long round_trips, long warm_up, const Clock& now = steady_clock_now) {
+  if (round_trips < 1) throw std::invalid_argument("thread_ping_pong: fewer than 1 round trip");
+  if (warm_up < 0) throw std::invalid_argument("thread_ping_pong: a negative warm-up");
+
+  OnOneCpu pinned;  // before the other thread starts: it inherits the CPU
+  Token token;
+  std::thread other([&token, cpus = pinned.the_others()] {
+    ::sched_setaffinity(0, sizeof(cpus), &cpus);
+    while (token.wait_as(Token::other)) token.hand_to(Token::caller);
+  });
+  struct EndOfTheGame {
+    Token& token;
+    std::thread& other;
+    ~EndOfTheGame() {
+      token.call_off();
+      other.join();
+    }
+  } end{token, other};
+
+  auto play = [&token](long trips) {
+    for (long i = 0; i < trips; ++i) {
+      token.hand_to(Token::other);
+      token.wait_as(Token::caller);
+    }
+  };
+
+  play(warm_up);
+  const auto start = now();
+  const long switches_at_start = context_switches();
+  play(round_trips);
+  const long kernel_switches = context_switches() - switches_at_start;
+  const std::chrono::nanoseconds elapsed = now() - start;
+
+  const long switches = 2 * round_trips;
+  return {switches, kernel_switches, elapsed, static_cast<double>(elapsed.count()) / static_cast<double>(switches)};
+}
