@@ -125,14 +125,14 @@ TEST(AllowedCpus, HaveNoLimitWhereThereIsNoCgroup) {
 
 TEST(ThreadPool, RefusesToHaveNoWorkers) { EXPECT_THROW(ThreadPool(0), std::invalid_argument); }
 
+INTERLEAVING_TEST(ThreadPool, WakesItsWorkersForTheEnd) {
+  ThreadPool pool(2);
+  EXPECT_EQ(pool.size(), 2U);
+}
+
 INTERLEAVING_TEST(ThreadPool, WakesItsWorkerForATask) {
   ThreadPool pool(1);
   EXPECT_EQ(pool.submit([] { return 42; }).get(), 42);
-}
-
-INTERLEAVING_TEST(ThreadPool, WakesItsWorkersForTheEnd) {
-  ThreadPool pool(2);
-  pool.submit([] {});
 }
 
 TEST(ThreadPool, LetsATaskSubmitTasks) {

@@ -7,6 +7,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -97,6 +98,7 @@ class ThreadPool {
     std::condition_variable changed;
     std::deque<std::function<void()>> tasks;
     bool closed = false;
+    std::atomic<std::size_t> tasks_run = 0;
   };
 
   static void work(Queue& queue) {
@@ -110,6 +112,7 @@ class ThreadPool {
         queue.tasks.pop_front();
       }
       task();
+      ++queue.tasks_run;
     }
   }
 
