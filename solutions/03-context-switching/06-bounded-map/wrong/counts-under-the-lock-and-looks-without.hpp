@@ -1,5 +1,5 @@
-// Notifies after it has given the lock back, so that the caller does not wake up only to wait for the lock: but the
-// caller may have seen the count already and left, and the condition variable on its stack is gone.
+// Looks whether it was the last one after it has given the lock back, so that the caller does not wake up only to wait
+// for the lock: but others count on meanwhile, and once they are done the caller takes the count away.
 // caught: explore, BoundedMap.WakesAWorkerForEachItem, data race
 
 #pragma once
@@ -96,9 +96,9 @@ class BoundedMap {
     lock.unlock();
     call.call_for(index);
     lock.lock();
-    const bool last = ++call.ended == call.size;
+    ++call.ended;
     lock.unlock();
-    if (last) call.finished.notify_one();
+    if (call.ended == call.size) call.finished.notify_one();
     lock.lock();
   }
 
