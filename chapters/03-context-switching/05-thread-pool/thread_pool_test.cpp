@@ -11,6 +11,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Two types of tasks for nearly all: a future of each is what the compiler of these tests works at longest.
+using Action = std::function<void()>;
+using Number = std::function<int()>;
+
 // A folder that looks like /sys/fs/cgroup, with nothing in it yet.
 class Cgroups {
  public:
@@ -132,20 +136,20 @@ INTERLEAVING_TEST(ThreadPool, WakesItsWorkersForTheEnd) {
 
 INTERLEAVING_TEST(ThreadPool, WakesItsWorkerForATask) {
   ThreadPool pool(1);
-  EXPECT_EQ(pool.submit([] { return 42; }).get(), 42);
+  EXPECT_EQ(pool.submit(Number([] { return 42; })).get(), 42);
 }
 
 TEST(ThreadPool, LetsATaskSubmitTasks) {
   ThreadPool pool(1);
-  auto outer = pool.submit([&] { return pool.submit([] { return 42; }); });
+  auto outer = pool.submit([&] { return pool.submit(Number([] { return 42; })); });
   EXPECT_EQ(outer.get().get(), 42) << "what a task returned that another task had submitted";
 }
 
 INTERLEAVING_TEST(ThreadPool, WakesAWorkerForEachTask) {
   ThreadPool pool(2);
   std::latch both(2);  // a deadlock here: the two tasks never run at the same time
-  auto first = pool.submit([&] { both.arrive_and_wait(); });
-  auto second = pool.submit([&] { both.arrive_and_wait(); });
+  auto first = pool.submit(Action([&] { both.arrive_and_wait(); }));
+  auto second = pool.submit(Action([&] { both.arrive_and_wait(); }));
   first.get();
   second.get();
 }
@@ -160,7 +164,7 @@ TEST(ThreadPool, RunsTasksInItsWorkersOnly) {
   const std::ptrdiff_t threads_before = threads_of_this_process();
   ThreadPool pool(2);
   std::vector<std::future<pid_t>> futures;
-  for (int i = 0; i < 50; ++i) futures.push_back(pool.submit([] { return ::gettid(); }));
+  for (int i = 0; i < 50; ++i) futures.push_back(pool.submit(Number([] { return ::gettid(); })));
   std::set<pid_t> threads;
   for (auto& future : futures) threads.insert(future.get());
   EXPECT_LE(threads.size(), 2U) << "threads that ran 50 tasks of a pool with 2 workers";
@@ -172,9 +176,9 @@ TEST(ThreadPool, LetsNoTaskWaitForABusyWorker) {
   ThreadPool pool(2);
   Rendezvous both(
       2, "the third task runs, in the worker that is done with the second, beside the first, which is not done");
-  auto first = pool.submit([&] { both.arrive_and_wait(); });
-  auto second = pool.submit([] {});
-  auto third = pool.submit([&] { both.arrive_and_wait(); });
+  auto first = pool.submit(Action([&] { both.arrive_and_wait(); }));
+  auto second = pool.submit(Action([] {}));
+  auto third = pool.submit(Action([&] { both.arrive_and_wait(); }));
   first.get();
   second.get();
   third.get();
@@ -184,8 +188,8 @@ TEST(ThreadPool, GivesWhatATaskReturnsOrThrows) {
   ThreadPool pool(1);
   auto text = std::make_unique<std::string>("moved");
   auto moved = pool.submit([text = std::move(text)]() mutable { return std::move(text); });
-  auto failing = pool.submit([]() -> int { throw Failed(); });
-  auto next = pool.submit([] { return 42; });
+  auto failing = pool.submit(Number([]() -> int { throw Failed(); }));
+  auto next = pool.submit(Number([] { return 42; }));
   std::unique_ptr<std::string> result = moved.get();
   ASSERT_NE(result, nullptr);
   EXPECT_EQ(*result, "moved") << "went into the task and came out as its result";
@@ -195,7 +199,7 @@ TEST(ThreadPool, GivesWhatATaskReturnsOrThrows) {
 
 TEST(ThreadPool, SleepsWhileThereIsNothingToDo) {
   ThreadPool pool(2);
-  pool.submit([] {}).get();
+  pool.submit(Action([] {})).get();
   std::latch seen(1);
   Onlooker onlooker([&](Onlooker& it) {
     Onlooker::Sight sight = it.wait_until_asleep();
@@ -216,7 +220,7 @@ TEST(ThreadPool, TakesNoTaskAfterShutdown) {
     ThreadPool pool(1);
     pool.shutdown();
     pool.shutdown();
-    EXPECT_THROW(pool.submit([&] { ran = true; }), std::runtime_error) << "submit() after shutdown()";
+    EXPECT_THROW(pool.submit(Action([&] { ran = true; })), std::runtime_error) << "submit() after shutdown()";
   }
   EXPECT_FALSE(ran) << "a task that was submitted after shutdown()";
 }
@@ -226,11 +230,11 @@ TEST(ThreadPool, RunsWhatWasSubmittedBeforeShutdown) {
   std::latch closed(1);
   {
     ThreadPool pool(1);
-    futures.push_back(pool.submit([&] {
+    futures.push_back(pool.submit(Number([&] {
       closed.wait();
       return 0;
-    }));
-    for (int i = 1; i < 4; ++i) futures.push_back(pool.submit([i] { return i; }));
+    })));
+    for (int i = 1; i < 4; ++i) futures.push_back(pool.submit(Number([i] { return i; })));
     pool.shutdown();
     closed.count_down();
   }
@@ -246,12 +250,12 @@ TEST(ThreadPool, MayBeDestroyedByItsOwnTask) {
   const std::ptrdiff_t threads_before = threads_of_this_process();
   auto pool = std::make_shared<ThreadPool>(1);
   std::latch alone(1);
-  auto last_owner = pool->submit([&alone, pool]() mutable {
+  auto last_owner = pool->submit(Number([&alone, pool]() mutable {
     alone.wait();
     pool.reset();
     return 1;
-  });
-  auto next = pool->submit([] { return 2; });
+  }));
+  auto next = pool->submit(Number([] { return 2; }));
   pool.reset();
   alone.count_down();
   EXPECT_EQ(last_owner.get(), 1) << "the task that destroyed its pool goes on";
@@ -264,7 +268,7 @@ INTERLEAVING_TEST(ThreadPool, RunsEachTaskThatItAcceptedBesideShutdown) {
   std::thread closing([&] { pool.shutdown(); });
   std::future<int> future;
   try {
-    future = pool.submit([] { return 42; });
+    future = pool.submit(Number([] { return 42; }));
   } catch (const std::runtime_error&) {
     // too late
   }

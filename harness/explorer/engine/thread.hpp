@@ -53,7 +53,7 @@ struct Thread {
   // A spin that changes nothing counts as blocked until what it reads is written.
   bool spinning = false;
   bool yielded = false;      // since the last step: the others go first
-  bool has_yielded = false;  // since it last changed something
+  bool has_yielded = false;  // since another thread ran
   const volatile void* spin_object = nullptr;
   struct Seen {
     const volatile void* object;

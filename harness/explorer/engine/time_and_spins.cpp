@@ -136,7 +136,6 @@ void Engine::note_write(const volatile void* object) {
   forget_reads(me);
   me.fruitless_rounds = 0;
   me.clock_reads = 0;
-  me.has_yielded = false;
   if (me.spinning) {
     me.spinning = false;
     if (!me.yielded) --aside_;

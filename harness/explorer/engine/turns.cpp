@@ -134,6 +134,7 @@ void Engine::go_on_with(Thread& next) {
   Thread& me = *current_;
   if (&next == &me) return;
   current_ = &next;
+  next.has_yielded = false;
   // The Unobserved of whoever switches is its own; a thread that is switched to is always in the schedule.
   fiber_switch(*me.fiber, *next.fiber);
 }

@@ -1,6 +1,6 @@
 // Looks whether it was the last one after it has given the lock back, so that the caller does not wake up only to wait
 // for the lock: but others count on meanwhile, and once they are done the caller takes the count away.
-// caught: explore, BoundedMap.WakesAWorkerForEachItem, data race
+// caught: explore, BoundedMap.ReturnsWhenTheLastItemIsDone, data race
 
 #pragma once
 

@@ -1,6 +1,6 @@
 // Counts the items that have ended in an atomic and notifies without the lock: but the caller has looked at the count
 // and is not asleep yet, so nobody hears of the last one.
-// caught: explore, BoundedMap.WakesAWorkerForEachItem, deadlock
+// caught: explore, BoundedMap.ReturnsWhenTheLastItemIsDone, deadlock
 
 #pragma once
 
