@@ -187,8 +187,9 @@ std::string Variables::static_at(std::uint64_t offset) {
   char* plain = abi::__cxa_demangle(linkage, nullptr, nullptr, &status);
   std::string name = status == 0 && plain != nullptr ? plain : linkage;
   std::free(plain);
-  // "f()::counter" is counter.
-  return name.substr(name.rfind(':') + 1);
+  // "f()::counter" is counter; what begins with two underscores is the standard library's ([lex.name]/3).
+  name.erase(0, name.rfind(':') + 1);
+  return name.starts_with("__") ? "" : name;
 }
 
 }  // namespace interleave
