@@ -33,7 +33,7 @@ TEST_F(Watch, ShowsTheFirstExerciseAndWhatIsNotDoneOnTheFirstStart) {
   EXPECT_TRUE(terminal.shows("1.1 answer"));
   EXPECT_TRUE(terminal.shows("not done yet: write int answer()")) << terminal.screen();
   EXPECT_TRUE(terminal.shows("chapters/01-fixture/01-answer/answer.hpp:8")) << terminal.screen();
-  EXPECT_TRUE(terminal.shows("0 of 2"));
+  EXPECT_TRUE(terminal.shows("0 of 3"));
 }
 
 TEST_F(Watch, ExplainsASaveThatFailsAndASaveThatPasses) {
@@ -45,7 +45,7 @@ TEST_F(Watch, ExplainsASaveThatFailsAndASaveThatPasses) {
   EXPECT_TRUE(terminal.shows("answer.hpp:2")) << terminal.screen();
   save(right_answer);
   EXPECT_TRUE(terminal.shows("Solved.")) << terminal.screen();
-  EXPECT_TRUE(terminal.shows("1 of 2")) << terminal.screen();
+  EXPECT_TRUE(terminal.shows("1 of 3")) << terminal.screen();
   EXPECT_TRUE(terminal.shows("1.1 answer")) << "it never moves on by itself";
   terminal.type("n");
   EXPECT_TRUE(terminal.shows("1.2 specimen")) << terminal.screen();

@@ -161,6 +161,20 @@ EXPLORER_INTERCEPTED void pthread_exit(void* result) {
   next(&::pthread_exit, "pthread_exit")(result);
   __builtin_unreachable();
 }
+// libstdc++ keeps these for the end of the thread and does them in code of its own, which is not instrumented: the
+// order that they make would not be seen. (std::promise::set_value_at_thread_exit and its like begin with the first.)
+EXPLORER_INTERCEPTED void _ZNSt13__future_base13_State_baseV211_Make_ready6_M_setEv(void* self) {
+  if (active) not_modelled("set_value_at_thread_exit()");
+  using Set = void(void*);
+  reinterpret_cast<Set*>(real_function("_ZNSt13__future_base13_State_baseV211_Make_ready6_M_setEv"))(self);
+}
+EXPLORER_INTERCEPTED void _ZSt25notify_all_at_thread_exitRSt18condition_variableSt11unique_lockISt5mutexE(
+    void* condition, void* lock) {
+  if (active) not_modelled("std::notify_all_at_thread_exit()");
+  using Notify = void(void*, void*);
+  reinterpret_cast<Notify*>(real_function(
+      "_ZSt25notify_all_at_thread_exitRSt18condition_variableSt11unique_lockISt5mutexE"))(condition, lock);
+}
 EXPLORER_INTERCEPTED int pthread_cancel(pthread_t thread) {
   if (active) not_modelled("pthread_cancel()");
   return next(&::pthread_cancel, "pthread_cancel")(thread);

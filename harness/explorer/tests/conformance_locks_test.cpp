@@ -163,6 +163,17 @@ TEST(SharedTimedMutex, GivesUpOnAReadLockWhileSomeoneWrites) {
     std::thread other([&] { require(!mutex.try_lock_shared_for(5ms)); });
     other.join();
   });
+  expect_failure(Failure::data_race, [] {
+    std::shared_timed_mutex mutex;
+    int value = 0;
+    auto write_all_the_same = [&] {
+      bool locked = mutex.try_lock_for(5ms);
+      ++value;
+      std::this_thread::sleep_for(1s);
+      if (locked) mutex.unlock();
+    };
+    run_both(write_all_the_same, write_all_the_same);
+  });
 }
 
 TEST(ConditionVariable, NeedsItsPredicateCheckedInALoop) {

@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <coroutine>
 #include <future>
 #include <latch>
 #include <memory>
@@ -411,6 +413,84 @@ TEST(Yield, NeedNotLetAnotherThreadGo) {
     bool went_first = turns.load() == 0;
     other.join();
     require(!went_first, "the thread that yielded went on");
+  });
+}
+
+TEST(Promise, IsNotModelledWhenItIsSetAsItsThreadEnds) {
+  Report report = expect_failure(Failure::unsupported, [] {
+    std::promise<int> promise;
+    std::future<int> future = promise.get_future();
+    std::thread other([&] { promise.set_value_at_thread_exit(4); });
+    future.get();
+    other.join();
+  });
+  EXPECT_NE(report.message.find("set_value_at_thread_exit()"), std::string::npos) << report.message;
+  report = expect_failure(Failure::unsupported, [] {
+    std::mutex mutex;
+    std::condition_variable ended;
+    std::thread other([&] { std::notify_all_at_thread_exit(ended, std::unique_lock(mutex)); });
+    other.join();
+  });
+  EXPECT_NE(report.message.find("notify_all_at_thread_exit()"), std::string::npos) << report.message;
+}
+
+struct Wide {
+  std::uint64_t low, high;
+};
+
+TEST(WideAtomic, IsOneObject) {
+  // Sixteen bytes; a library call where the processor has no instruction that the compiler may use (libatomic).
+  expect_clean([] {
+    std::atomic<Wide> wide = Wide{0, 0};
+    auto add = [&] {
+      Wide before = wide.load();
+      while (!wide.compare_exchange_weak(before, {before.low + 1, before.high + 1})) continue;
+    };
+    run_both(add, add);
+    require(wide.load().low == 2 && wide.load().high == 2);
+  });
+}
+
+// A coroutine that begins in one thread and goes on in another.
+struct Detached {
+  struct promise_type {
+    Detached get_return_object() { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { std::terminate(); }
+  };
+};
+
+struct GoOnElsewhere {
+  std::thread& thread;
+  bool await_ready() { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    std::thread& to = thread;  // this object is gone when the coroutine has gone on
+    to = std::thread([handle] { handle.resume(); });
+  }
+  void await_resume() {}
+};
+
+Detached write_elsewhere(std::thread& thread, int& value) {
+  co_await GoOnElsewhere{thread};
+  ++value;
+}
+
+TEST(Coroutine, RunsInTheThreadThatResumesIt) {
+  expect_clean([] {
+    std::thread thread;
+    int value = 0;
+    write_elsewhere(thread, value);
+    thread.join();
+    require(value == 1);
+  });
+  expect_failure(Failure::data_race, [] {
+    std::thread thread;
+    int value = 0;
+    write_elsewhere(thread, value);
+    ++value;
+    thread.join();
   });
 }
 
