@@ -11,14 +11,14 @@
 namespace interleave {
 
 struct ResultsChannel::Memory {
-  std::atomic<std::uint64_t> reserved;  // bytes of `records` that writers have taken
+  std::atomic<std::uint64_t> end;  // where the next record goes, unless somebody has claimed that place already
   alignas(64) std::byte records[capacity - 64];
 };
 
 namespace {
 
 struct RecordHeader {
-  std::atomic<std::uint32_t> size;      // bytes of text; 0 until the writer has come this far
+  std::atomic<std::uint32_t> size;      // bytes of text; 0 until a writer claims this place
   std::atomic<std::uint32_t> complete;  // 1 once the text is whole
 };
 
@@ -61,31 +61,38 @@ ResultsChannel::~ResultsChannel() {
 }
 
 void ResultsChannel::append(std::string_view record) {
-  std::size_t room = room_for(record.size());
-  std::uint64_t at = memory_->reserved.fetch_add(room, std::memory_order_relaxed);
-  if (at + room > sizeof(memory_->records)) return;
-  auto* header = reinterpret_cast<RecordHeader*>(memory_->records + at);
-  header->size.store(static_cast<std::uint32_t>(record.size()), std::memory_order_release);
-  std::memcpy(header + 1, record.data(), record.size());
+  auto size = static_cast<std::uint32_t>(record.size());
+  std::uint64_t at = memory_->end.load(std::memory_order_acquire);
+  RecordHeader* header = nullptr;
+  for (;;) {
+    if (at + room_for(size) > sizeof(memory_->records)) return;
+    header = reinterpret_cast<RecordHeader*>(memory_->records + at);
+    std::uint32_t claimed = 0;
+    if (header->size.compare_exchange_strong(claimed, size)) break;
+    // Somebody was here first, and may have been killed before he moved the end.
+    std::uint64_t behind = at + room_for(claimed);
+    if (memory_->end.compare_exchange_strong(at, behind)) at = behind;
+  }
+  memory_->end.compare_exchange_strong(at, at + room_for(size));
+  std::memcpy(header + 1, record.data(), size);
   header->complete.store(1, std::memory_order_release);
 }
 
-std::size_t ResultsChannel::read(std::size_t offset, const std::function<void(std::string_view)>& visit,
-                                 bool skip_incomplete) const {
-  std::size_t end = memory_->reserved.load(std::memory_order_acquire);
-  if (end > sizeof(memory_->records)) end = sizeof(memory_->records);
-  while (offset + sizeof(RecordHeader) <= end) {
-    auto* header = reinterpret_cast<const RecordHeader*>(memory_->records + offset);
+void ResultsChannel::read(const std::function<void(std::string_view)>& visit) {
+  auto visit_if_complete = [&](std::size_t at) {
+    auto* header = reinterpret_cast<const RecordHeader*>(memory_->records + at);
+    if (header->complete.load(std::memory_order_acquire) != 1) return false;
+    visit({reinterpret_cast<const char*>(header + 1), header->size.load(std::memory_order_relaxed)});
+    return true;
+  };
+  std::erase_if(incomplete_, visit_if_complete);
+  while (read_to_ + sizeof(RecordHeader) <= sizeof(memory_->records)) {
+    auto* header = reinterpret_cast<const RecordHeader*>(memory_->records + read_to_);
     std::size_t size = header->size.load(std::memory_order_acquire);
-    if (size == 0 || offset + room_for(size) > end) break;
-    if (header->complete.load(std::memory_order_acquire) == 1) {
-      visit({reinterpret_cast<const char*>(header + 1), size});
-    } else if (!skip_incomplete) {
-      break;
-    }
-    offset += room_for(size);
+    if (size == 0 || read_to_ + room_for(size) > sizeof(memory_->records)) break;
+    if (!visit_if_complete(read_to_)) incomplete_.push_back(read_to_);
+    read_to_ += room_for(size);
   }
-  return offset;
 }
 
 }  // namespace interleave

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string_view>
+#include <vector>
 
 namespace interleave {
 
@@ -13,9 +14,9 @@ namespace interleave {
 /// A mapping, and not a pipe, because it survives a learner's program that closes every descriptor, needs no system
 /// call, can be written from any thread, child process or fork, and is still there after a crash.
 ///
-/// A record is one JSON object. Appending is lock-free and safe from several threads and processes at once: space is
-/// reserved by one fetch_add, and a record counts once its `state` says so, so a writer that is killed half way
-/// leaves a hole that readers skip.
+/// A record is one JSON object. Appending is lock-free and safe from several threads and processes at once, any of
+/// which may be killed at any instruction: who claims a place says in the same step how far it reaches, so nobody waits
+/// for him, and a record counts once it is complete.
 class ResultsChannel {
  public:
   /// The environment variable that carries the descriptor's number to the test program.
@@ -36,13 +37,12 @@ class ResultsChannel {
   /// The descriptor, or -1 for a channel that was attached.
   int descriptor() const { return descriptor_; }
 
-  /// Appends one record. A record that does not fit any more is dropped.
+  /// Appends one record, which is not empty. One that does not fit any more is dropped.
   void append(std::string_view record);
 
-  /// Calls `visit` for each complete record after the first `offset` bytes, in order of reservation, and returns
-  /// the offset to go on from. Stops at the first record that is not complete unless `skip_incomplete`.
-  std::size_t read(std::size_t offset, const std::function<void(std::string_view)>& visit,
-                   bool skip_incomplete = false) const;
+  /// Calls `visit` for each record that has become complete since the last call, in the order of their places; a record
+  /// that takes its writer long comes after others. From one thread.
+  void read(const std::function<void(std::string_view)>& visit);
 
  private:
   struct Memory;
@@ -50,6 +50,8 @@ class ResultsChannel {
 
   Memory* memory_;
   int descriptor_;
+  std::size_t read_to_ = 0;              // as far as places were claimed
+  std::vector<std::size_t> incomplete_;  // before that
 };
 
 }  // namespace interleave

@@ -139,15 +139,12 @@ class Run {
     output_is_open_ = false;
   }
 
-  void read_events(bool to_the_end = false) {
-    channel_offset_ = channel_.read(
-        channel_offset_,
-        [this](std::string_view record) {
-          auto event = nlohmann::json::parse(record, nullptr, false);
-          if (event.is_object()) outcome_.events.push_back(std::move(event));
-          last_word_ = Clock::now();
-        },
-        to_the_end);
+  void read_events() {
+    channel_.read([this](std::string_view record) {
+      auto event = nlohmann::json::parse(record, nullptr, false);
+      if (event.is_object()) outcome_.events.push_back(std::move(event));
+      last_word_ = Clock::now();
+    });
   }
 
   // Returns true when the run is over because of what was seen.
@@ -257,7 +254,7 @@ class Run {
     read_output();
     // A look at a stack interrupts its thread. A futex(2) begins anew after that, and may find that the value is
     // another one by now, where only a wake-up was missing. What the program does from there on is no part of its run.
-    if (outcome_.end != RunOutcome::End::deadlock) read_events(true);
+    if (outcome_.end != RunOutcome::End::deadlock) read_events();
     if (outcome_.output_size > outcome_.output.size()) {
       std::size_t end = std::min<std::size_t>(output_kept, tail_.size());
       std::uint64_t cut = outcome_.output_size - outcome_.output.size() - end;
@@ -277,7 +274,6 @@ class Run {
   RunOutcome outcome_;
   ScratchDirectory scratch_;
   ResultsChannel channel_;
-  std::size_t channel_offset_ = 0;
   Pipe output_;
   std::uint64_t output_inode_ = 0;
   bool output_is_open_ = true;

@@ -1,6 +1,7 @@
 #include "exercise/results_channel.hpp"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,7 +29,7 @@ TEST(ResultsChannel, CarriesRecordsFromThreadsAndFromChildProcesses) {
   for (std::thread& thread : threads) thread.join();
   waitpid(child, nullptr, 0);
   std::set<std::string> seen;
-  channel.read(0, [&](std::string_view record) { seen.emplace(record); });
+  channel.read([&](std::string_view record) { seen.emplace(record); });
   EXPECT_EQ(seen.size(), 500u);
 }
 
@@ -37,10 +38,30 @@ TEST(ResultsChannel, GoesOnFromWhereItStopped) {
   channel.append("one");
   std::string text;
   auto add = [&](std::string_view record) { text += record; };
-  std::size_t offset = channel.read(0, add);
+  channel.read(add);
   channel.append("two");
-  channel.read(offset, add);
+  channel.read(add);
   EXPECT_EQ(text, "onetwo");
+}
+
+TEST(ResultsChannel, LosesNothingOfTheOthersWhenAWriterIsKilled) {
+  for (int round = 0; round < 200; ++round) {
+    ResultsChannel channel = ResultsChannel::create();
+    channel.append("before");
+    pid_t child = fork();
+    if (child == 0) {
+      for (int i = 0; i < 10'000; ++i) channel.append("from a child that is killed");
+      _exit(0);
+    }
+    bool child_writes = false;
+    while (!child_writes) channel.read([&](std::string_view record) { child_writes |= record != "before"; });
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    channel.append("after");
+    std::string last;
+    channel.read([&](std::string_view record) { last = record; });
+    ASSERT_EQ(last, "after") << "in round " << round;
+  }
 }
 
 TEST(ResultsChannel, DropsWhatDoesNotFitAndKeepsTheRest) {
@@ -49,7 +70,7 @@ TEST(ResultsChannel, DropsWhatDoesNotFitAndKeepsTheRest) {
   std::string large(1 << 20, 'x');
   for (int i = 0; i < 5; ++i) channel.append(large);
   int records = 0;
-  channel.read(0, [&](std::string_view) { ++records; });
+  channel.read([&](std::string_view) { ++records; });
   EXPECT_EQ(records, 4);
 }
 

@@ -141,7 +141,7 @@ bool Engine::run_phase(const Phase& phase, std::uint64_t seed) {
 void Engine::begin_schedule(std::uint64_t) {
   ++generation_;
   now_ = 0;
-  steps_ = 0;
+  steps_ = steps_unseen_ = 0;
   choices_ = 0xcbf29ce484222325ULL;
   early_time_outs_ = spurious_ = 0;
   fair_ = failed_ = cut_ = false;

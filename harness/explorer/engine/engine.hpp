@@ -167,7 +167,7 @@ class Engine {
   bool race_detection_ = true;
   std::uint32_t step_limit_ = 20'000;
   std::uint64_t schedule_ = 0, trace_schedule_ = no_trace;
-  std::uint64_t steps_ = 0;
+  std::uint64_t steps_ = 0, steps_unseen_ = 0;  // the latter are plain accesses by the thousands
   std::uint64_t choices_ = 0;
   int early_time_outs_ = 0, spurious_ = 0;
   bool fair_ = false;

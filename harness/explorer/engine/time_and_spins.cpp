@@ -154,6 +154,8 @@ void Engine::note_write(const volatile void* object) {
 void Engine::note_quiet_access() {
   constexpr std::uint32_t too_quiet = 20'000;
   if (++current_->quiet_accesses < too_quiet) return;
+  // So many accesses are worth as many steps as they take the time of, or a spin that nobody ends would take minutes.
+  steps_unseen_ += too_quiet / 50;
   yield();
 }
 

@@ -140,12 +140,13 @@ void Engine::go_on_with(Thread& next) {
 }
 
 void Engine::reschedule() {
-  if (steps_ >= step_limit_) {
-    if (steps_ >= 2 * static_cast<std::uint64_t>(step_limit_)) {
+  std::uint64_t steps = steps_ + steps_unseen_;
+  if (steps >= step_limit_) {
+    if (steps >= 2 * static_cast<std::uint64_t>(step_limit_)) {
       char message[160];
       std::snprintf(message, sizeof(message),
                     "after %llu steps, the last half of them with fair turns for all, the threads still had not ended",
-                    static_cast<unsigned long long>(steps_));
+                    static_cast<unsigned long long>(steps));
       fail(Failure::livelock, message);
     }
     fair_ = cut_ = true;
