@@ -1,6 +1,7 @@
 #include "grader/timeline.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
 #include <set>
 
@@ -9,6 +10,11 @@ namespace interleave {
 namespace {
 
 std::string short_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+// The chapter's folder, with what it gives to its exercises.
+std::string chapter_of(const std::string& test_file) {
+  return std::filesystem::path(test_file).parent_path().parent_path().string() + "/";
+}
 
 // What an object is called as long as nobody has given it a name.
 std::string sort_of_object(const std::string& operation) {
@@ -59,7 +65,7 @@ TimelineReader::TimelineReader(const nlohmann::json& event, const std::string& l
       learner_file_(learner_file),
       test_file_(test_file),
       base_(event.value("base", std::uint64_t{0})),
-      variables_(program_, {learner_file, test_file}) {
+      variables_(program_, {learner_file, chapter_of(test_file)}) {
   timeline_.strategy = event.value("strategy", "");
   timeline_.schedule = event.value("schedules", std::uint64_t{0});
   timeline_.token = event.value("token", "");

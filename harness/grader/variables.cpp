@@ -67,11 +67,12 @@ std::string path_to(const std::string& path, const std::string& member) {
   return member.empty() ? path : path.empty() ? member : path + "." + member;
 }
 
-// Whether it was declared in one of these files.
+// Whether it was declared in one of these files, or below one of these folders.
 bool declared_in(const std::vector<std::string>& sources, Dwarf_Die* die) {
   Dwarf_Die unit;
   if (dwarf_diecu(die, &unit, nullptr, nullptr) == nullptr) return false;
-  return std::find(sources.begin(), sources.end(), absolute_file(&unit, dwarf_decl_file(die))) != sources.end();
+  std::string file = absolute_file(&unit, dwarf_decl_file(die));
+  return std::any_of(sources.begin(), sources.end(), [&](const auto& source) { return file.starts_with(source); });
 }
 
 class Drill {

@@ -15,8 +15,8 @@ struct ProgramFile;
 /// each variable has one place in its function's frame. Not thread-safe.
 class Variables {
  public:
-  /// Only what stands in one of `sources` was named by the people who read the timeline; a type from elsewhere, as
-  /// std::mutex, is one object whatever it is made of.
+  /// Only what stands in one of `sources`, files and folders (with a slash at the end), was named by the people who
+  /// read the timeline; a type from elsewhere, as std::mutex, is one object whatever it is made of.
   Variables(const std::string& program, std::vector<std::string> sources);
   ~Variables();
 

@@ -86,8 +86,9 @@ std::string explanation(const LensVerdict& lens, const Failure& failure, const s
   }
   if (const Timeline& timeline = failure.timeline; !timeline.rows.empty()) {
     text += "\n" + timeline_text(timeline, style, timeline_rows_shown) + "\n";
-    text += style.dim(fmt::format("    schedule {}, found by {} search; ./learn replay {} shows it whole\n",
-                                  timeline.schedule, timeline.strategy, timeline.token));
+    text += style.dim(fold(fmt::format("schedule {}, found by {}; ./learn replay {} shows it whole", timeline.schedule,
+                                       timeline.strategy, timeline.token),
+                           style.width, "    "));
   }
   text += "\n";
   if (!failure.learner.file.empty()) {

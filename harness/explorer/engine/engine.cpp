@@ -44,7 +44,7 @@ bool all_others_ended(const Thread&) { return engine.thread_count() > 0 && engin
 const char* name_of_strategy(const Phase& phase) {
   switch (phase.strategy) {
     case StrategyKind::systematic:
-      return "systematic";
+      return "systematic search";
     case StrategyKind::surw:
       return "SURW";
     case StrategyKind::pos:
@@ -128,8 +128,10 @@ bool Engine::run_phase(const Phase& phase, std::uint64_t seed) {
     in_schedule_ = false;
     end_schedule();
     if (failed_) {
-      std::snprintf(outcome_->strategy, sizeof(outcome_->strategy), "%s%s%s", name_of_strategy(phase),
-                    phase.old_stores ? " with old stores" : "", phase.spurious_wake ? " with spurious wake-ups" : "");
+      std::snprintf(outcome_->strategy, sizeof(outcome_->strategy), "%s%s%s%s", name_of_strategy(phase),
+                    phase.old_stores ? " with old stores" : "",
+                    phase.spurious_wake ? (phase.old_stores ? " and" : " with") : "",
+                    phase.spurious_wake ? " spurious wake-ups" : "");
       outcome_->choices = choices_;
       return false;
     }
