@@ -54,20 +54,21 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }  // namespace
 
 LensVerdict run_and_judge(const Workbook& workbook, const Exercise& exercise, const Solution& solution,
-                          const std::string& lens, const Exploration& exploration) {
+                          const std::string& lens, const RunOptions& options) {
   RunRequest request;
   request.program = workbook.program(exercise, solution, lens).string();
   request.test_time_limit = exercise.time_limit;
-  if (lens == "explore" && exploration.seeds > 1) {
+  if (lens == "explore" && options.seeds > 1) {
     constexpr int most_schedules_a_second = 1000;  // on a slow machine that has other things to do
-    request.environment["INTERLEAVE_SEEDS"] = std::to_string(exploration.seeds);
-    request.test_time_limit *= exploration.seeds;
-    if (exploration.schedules > 0) {
-      request.environment["INTERLEAVE_SCHEDULES"] = std::to_string(exploration.schedules);
+    request.environment["INTERLEAVE_SEEDS"] = std::to_string(options.seeds);
+    request.test_time_limit *= options.seeds;
+    if (options.schedules > 0) {
+      request.environment["INTERLEAVE_SCHEDULES"] = std::to_string(options.schedules);
       request.test_time_limit =
-          exploration.seeds * static_cast<int>(exploration.schedules / most_schedules_a_second + 1);
+          options.seeds * static_cast<int>(options.schedules / most_schedules_a_second + 1);
     }
   }
+  if (options.stop_at_first_failure) request.arguments.push_back("--gtest_fail_fast");
   request.background_thread = lens == "tsan";
   request.limit_address_space = lens == "plain";
   return judge(run_supervised(workbook, request), exercise, solution, lens);

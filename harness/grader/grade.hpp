@@ -15,15 +15,16 @@ namespace interleave {
 Verdict grade(const Workbook& workbook, const Exercise& exercise, const Solution& solution,
               const std::vector<std::string>& lenses, const std::function<void(const LensVerdict&)>& on_lens = {});
 
-/// How much is explored, where it is not what a learner gets.
-struct Exploration {
-  int seeds = 1;                // each explores anew
-  std::uint64_t schedules = 0;  // for each test and seed; 0: what a learner gets
+/// How a program is run, where it is not as a learner's.
+struct RunOptions {
+  int seeds = 1;                       // under explore: each explores anew
+  std::uint64_t schedules = 0;         // for each test and seed; 0: what a learner gets
+  bool stop_at_first_failure = false;  // nobody asks for the second
 };
 
 /// Runs and judges one program that has been built. Safe to call from several threads.
 LensVerdict run_and_judge(const Workbook& workbook, const Exercise& exercise, const Solution& solution,
-                          const std::string& lens, const Exploration& exploration = {});
+                          const std::string& lens, const RunOptions& options = {});
 
 /// Why this solution cannot even be compiled (missing, empty, a directory, not readable), in a sentence with the next
 /// step; empty if it can.

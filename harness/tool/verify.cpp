@@ -231,10 +231,11 @@ int verify(Session& session, const VerifyOptions& options) {
       try {
         bool wrong = proof.solution.role == Solution::Role::wrong;
         bool right = proof.solution.role == Solution::Role::right || proof.solution.role == Solution::Role::reference;
-        Exploration exploration;
-        if (wrong || (right && options.schedules > 0)) exploration.seeds = options.seeds;
-        if (right) exploration.schedules = options.schedules;
-        LensVerdict verdict = run_and_judge(*proof.workbook, *proof.exercise, proof.solution, proof.lens, exploration);
+        RunOptions run;
+        if (wrong || (right && options.schedules > 0)) run.seeds = options.seeds;
+        if (right) run.schedules = options.schedules;
+        run.stop_at_first_failure = wrong;
+        LensVerdict verdict = run_and_judge(*proof.workbook, *proof.exercise, proof.solution, proof.lens, run);
         std::string complaint = complaint_about(verdict, *proof.exercise, proof.solution);
         if (wrong && complaint.empty() && proof.lens == "explore") {
           std::lock_guard lock(mutex);
