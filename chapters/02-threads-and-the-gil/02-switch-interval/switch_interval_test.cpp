@@ -154,8 +154,7 @@ INTERLEAVING_TEST(SwitchingGil, BeginsANewIntervalWithANewHolder) {
   };
   gil.acquire();
   std::thread one(run), two(run);
-  // So that more than half of the others' interval is over, where time passes as the explorer says; nowhere else is this
-  // a test of time.
+  // So that more than half of the others' interval is over. Only the explorer makes time pass as it is told.
   if (interleave::time_is_virtual()) std::this_thread::sleep_for(60us);
   released = steady_clock::now();
   gil.release();
