@@ -95,6 +95,8 @@ class Judge {
         program_ended_ = true;
       } else if (what == "failure") {
         add_reported(event);
+      } else if (what == "skipped") {
+        add_skipped(event);
       } else if (what == "explored") {
         add_explored(event);
       } else if (what == "awaiting") {
@@ -121,6 +123,14 @@ class Judge {
     }
     not_done_ |= failure.kind == FailureKind::not_done;
     add(std::move(failure));
+  }
+
+  // What a machine lacks is for the test to say, not for the learner's code.
+  void add_skipped(const nlohmann::json& event) {
+    std::string test = event.value("test", ""), file = event.value("file", "");
+    if (file != learner_file_) return verdict_.skipped.push_back({test, event.value("reason", "")});
+    Place place{file, event.value("line", 0)};
+    add({FailureKind::forbidden_shortcut, test, "the graded file skips the test that judges it", place, place, {}, ""});
   }
 
   void add_explored(const nlohmann::json& event) {

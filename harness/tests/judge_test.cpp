@@ -33,6 +33,18 @@ TEST_F(JudgeTest, PassesOnlyWhenEveryTestCameToItsEnd) {
   EXPECT_TRUE(verdict().passed);
 }
 
+TEST_F(JudgeTest, NamesWhatTheMachineCouldNotJudge) {
+  add({{"event", "skipped"}, {"test", "Subject.First"}, {"file", "/a/subject_test.cpp"}, {"reason", "one CPU"}});
+  end_of("Subject.First");
+  add({{"event", "test started"}, {"test", "Subject.Second"}});
+  end_of("Subject.Second");
+  add({{"event", "program ended"}});
+  EXPECT_TRUE(verdict().passed);
+  ASSERT_EQ(verdict().skipped.size(), 1u);
+  EXPECT_EQ(verdict().skipped[0].test, "Subject.First");
+  EXPECT_EQ(verdict().skipped[0].reason, "one CPU");
+}
+
 TEST_F(JudgeTest, FailsTheTestsThatAnEarlyExitDidNotReport) {
   end_of("Subject.First");
   LensVerdict early = verdict();

@@ -48,12 +48,21 @@ std::string claim_of(const std::vector<Explored>& explored) {
                      within, schedules);
 }
 
+// A test may do without more than one thing.
+std::size_t skipped_tests(const LensVerdict& lens) {
+  std::set<std::string> tests;
+  for (const Skipped& skipped : lens.skipped) tests.insert(skipped.test);
+  return tests.size();
+}
+
 }  // namespace
 
 std::string lens_line(const LensVerdict& lens, const Style& style) {
   std::string result;
   if (lens.passed) {
-    result = fmt::format("{} all {} tests pass", style.pass(), lens.tests.size());
+    std::size_t run = lens.tests.size() - skipped_tests(lens);
+    result = fmt::format("{} all {} tests pass", style.pass(), run);
+    if (run < lens.tests.size()) result += " that this machine can run";
   } else if (lens.tests.empty()) {
     result = fmt::format("{} {}", style.fail(), lens.failures.empty() ? "failed" : name_of(lens.failures.front().kind));
   } else {
@@ -66,7 +75,12 @@ std::string lens_line(const LensVerdict& lens, const Style& style) {
   }
   if (lens.passed && !lens.explored.empty()) result += ": " + claim_of(lens.explored);
   std::string time = fmt::format("{:.2f} s", lens.build_seconds + lens.run_seconds);
-  return fmt::format("  {:<8}{}  {}\n", lens.lens, result, style.dim(time));
+  std::string text = fmt::format("  {:<8}{}  {}\n", lens.lens, result, style.dim(time));
+  for (const Skipped& skipped : lens.skipped) {
+    std::string reason = skipped.reason.empty() ? "" : ": " + skipped.reason;
+    text += style.dim(fold("not judged here: " + skipped.test + reason, style.width, "            "));
+  }
+  return text;
 }
 
 std::string explanation(const LensVerdict& lens, const Failure& failure, const std::string& root, const Style& style) {

@@ -236,6 +236,10 @@ int verify(Session& session, const VerifyOptions& options) {
         if (right) run.schedules = options.schedules;
         run.stop_at_first_failure = wrong;
         LensVerdict verdict = run_and_judge(*proof.workbook, *proof.exercise, proof.solution, proof.lens, run);
+        if (std::string reason = not_judged_here(verdict, proof.solution); !reason.empty()) {
+          tally.section(fmt::format("Not proven on this machine: {}: {}", proof.name(), reason));
+          continue;
+        }
         std::string complaint = complaint_about(verdict, *proof.exercise, proof.solution);
         if (wrong && complaint.empty() && proof.lens == "explore") {
           std::lock_guard lock(mutex);
@@ -291,8 +295,12 @@ int prove(Session& session, const std::string& solution_file, const std::string&
         return 1;
       }
     }
-    std::string complaint =
-        complaint_about(run_and_judge(session.workbook, exercise, solution, lens), exercise, solution);
+    LensVerdict verdict = run_and_judge(session.workbook, exercise, solution, lens);
+    if (std::string reason = not_judged_here(verdict, solution); !reason.empty()) {
+      fmt::print("{} cannot be proven on this machine: {}\n", solution.name, reason);
+      return 0;
+    }
+    std::string complaint = complaint_about(verdict, exercise, solution);
     if (complaint.empty()) {
       fmt::print("{} is judged rightly under {}\n", solution.name, lens);
       return 0;
