@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "tool/timeline_text.hpp"
@@ -76,9 +77,11 @@ std::string lens_line(const LensVerdict& lens, const Style& style) {
   if (lens.passed && !lens.explored.empty()) result += ": " + claim_of(lens.explored);
   std::string time = fmt::format("{:.2f} s", lens.build_seconds + lens.run_seconds);
   std::string text = fmt::format("  {:<8}{}  {}\n", lens.lens, result, style.dim(time));
-  for (const Skipped& skipped : lens.skipped) {
-    std::string reason = skipped.reason.empty() ? "" : ": " + skipped.reason;
-    text += style.dim(fold("not judged here: " + skipped.test + reason, style.width, "            "));
+  std::map<std::string, std::string> tests_by_reason;
+  for (const Skipped& skipped : lens.skipped) tests_by_reason[skipped.reason] += " " + skipped.test;
+  for (const auto& [reason, tests] : tests_by_reason) {
+    text += style.dim(fold(fmt::format("not judged here{}{}:{}", reason.empty() ? "" : ", ", reason, tests), style.width,
+                           "            "));
   }
   return text;
 }
