@@ -188,6 +188,7 @@ const char* name_of(OperationKind kind) {
                                           "stores",
                                           "updates",
                                           "compares",
+                                          "fails for no reason at",
                                           "fence",
                                           "waits on",
                                           "wakes",

@@ -19,7 +19,7 @@ bool another_thread_can_take(Mutex& m) {
 
 }  // namespace
 
-TEST(Mutex, LetsTryLockInOnlyWhenItIsFree) {
+INTERLEAVING_TEST(Mutex, LetsTryLockInOnlyWhenItIsFree) {
   Mutex m;
   EXPECT_TRUE(m.try_lock()) << "nobody has the mutex yet";
   EXPECT_FALSE(another_thread_can_take(m)) << "the test's thread has taken it with try_lock()";

@@ -32,7 +32,7 @@ class Mutex {
     }
   }
 
-  /// Takes the mutex if it is free, and returns whether it did. Never waits.
+  /// Takes the mutex if it is free, and returns whether it did. Never waits. (std::mutex may fail to take a free one.)
   bool try_lock() {
     int seen = unlocked;
     return state_.compare_exchange_strong(seen, locked, std::memory_order_acquire, std::memory_order_relaxed);

@@ -29,7 +29,7 @@ class Mutex {
     interleave::not_done();  //
   }
 
-  /// Takes the mutex if it is free, and returns whether it did. Never waits.
+  /// Takes the mutex if it is free, and returns whether it did. Never waits. (std::mutex may fail to take a free one.)
   bool try_lock() {
     interleave::not_done();  //
   }
