@@ -59,6 +59,14 @@ TEST_F(JudgeTest, FailsAProgramThatSaysNothing) {
   EXPECT_FALSE(verdict().failures.empty());
 }
 
+TEST_F(JudgeTest, SaysOnceThatATestMeetsWhatIsNotDone) {
+  add({{"event", "failure"}, {"test", "Subject.First"}, {"kind", "not done"}, {"message", "not done yet: write f"}});
+  add({{"event", "failure"}, {"test", "Subject.First"}, {"message", "C++ exception thrown in the test body"}});
+  end_of("Subject.First");
+  add({{"event", "failure"}, {"test", "Subject.Second"}, {"kind", "not done"}, {"message", "not done yet: write f"}});
+  EXPECT_EQ(verdict().failures.size(), 2u);
+}
+
 TEST_F(JudgeTest, NamesTheSignalOfACrash) {
   outcome.ending = {false, SIGSEGV};
   EXPECT_NE(verdict().failures.at(0).message.find("SIGSEGV"), std::string::npos);
