@@ -259,14 +259,15 @@ TEST(FrameWriter, DoesNotWaitForAWriterOfAnotherDescriptor) {
   Channel full, empty;
   FrameWriter waiting(full.writing), other(empty.writing);
   std::string message = long_message();
+  interleave::Rendezvous written(2,
+                                 "one thread waits for room in its pipe while another writes to a pipe that has room");
   Onlooker onlooker([&](Onlooker& it) {
     if (!sleeps(it, "write_message")) return;
-    std::thread another([&] { other.write_message("hello"); });
-    sleeps(it, "write_message");
-    pollfd arrived{empty.reading, POLLIN, 0};
-    EXPECT_EQ(poll(&arrived, 1, 0), 1) << FailureKind::over_synchronised
-                                       << "one thread waits in write_message for room in its pipe; meanwhile a message "
-                                          "for another pipe is not written, though there is room in that one";
+    std::thread another([&] {
+      other.write_message("hello");
+      written.arrive_and_wait();
+    });
+    written.arrive_and_wait();
     full.take(message.size() + 8);
     another.join();
   });
