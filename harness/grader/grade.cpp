@@ -3,11 +3,13 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
 
 #include "grader/build.hpp"
+#include "grader/confinement.hpp"
 #include "grader/diagnostics.hpp"
 #include "grader/judge.hpp"
 #include "grader/process.hpp"
@@ -20,9 +22,20 @@ namespace fs = std::filesystem;
 namespace {
 
 // Runs one program under a supervisor of its own.
-RunOutcome run_supervised(const Workbook& workbook, const RunRequest& request) {
+RunOutcome run_supervised(const Workbook& workbook, const RunRequest& request, bool confined) {
   Command command;
-  command.arguments = {(workbook.build / "bin" / "supervise").string(), nlohmann::json(request).dump()};
+  std::string supervisor = (workbook.build / "bin" / "supervise").string();
+  if (confined) {
+    // The programs of the other solutions are not for it to run, nor their text to read.
+    command.arguments = Confinement()
+                            .show(workbook.root / "chapters")
+                            .show(workbook.build)
+                            .hide(workbook.build / "programs")
+                            .hide(workbook.build / "solutions")
+                            .show(request.program)
+                            .prefix();
+  }
+  command.arguments.insert(command.arguments.end(), {supervisor, nlohmann::json(request).dump()});
   command.own_group = false;  // it stays in the grader's group, so that Ctrl-C reaches it too
   Pipe errors;
   command.error = errors.write_end;
@@ -37,8 +50,15 @@ RunOutcome run_supervised(const Workbook& workbook, const RunRequest& request) {
     text.append(buffer, static_cast<std::size_t>(got));
   for (ssize_t got; (got = ::read(errors.read_end, buffer, sizeof(buffer))) > 0;)
     complaint.append(buffer, static_cast<std::size_t>(got));
-  process.wait();
+  Ending ending = process.wait();
   auto json = nlohmann::json::parse(text, nullptr, false);
+  // bwrap(1) passes a signal on as a shell does.
+  bool killed = ending.exited ? ending.status == 128 + SIGKILL : ending.status == SIGKILL;
+  if (json.is_discarded() && killed) {
+    RunOutcome outcome;
+    outcome.end = RunOutcome::End::supervisor_killed;
+    return outcome;
+  }
   if (json.is_discarded()) {
     throw std::runtime_error(
         "The supervisor could not run the test program: " + (complaint.empty() ? "it was stopped" : complaint) +
@@ -70,8 +90,9 @@ LensVerdict run_and_judge(const Workbook& workbook, const Exercise& exercise, co
   }
   if (options.stop_at_first_failure) request.arguments.push_back("--gtest_fail_fast");
   request.background_thread = lens == "tsan";
+  request.confined = options.confined;
   request.limit_address_space = lens == "plain";
-  return judge(run_supervised(workbook, request), exercise, solution, lens);
+  return judge(run_supervised(workbook, request, options.confined), exercise, solution, lens);
 }
 
 std::string trouble_with_file(const fs::path& file, const Exercise& exercise) {

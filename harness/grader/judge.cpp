@@ -167,6 +167,15 @@ class Judge {
                     {},
                     {},
                     ""});
+      case RunOutcome::End::supervisor_killed:
+        return add({FailureKind::forbidden_shortcut,
+                    "",
+                    "the supervisor of the run was killed (SIGKILL) before it could say what it saw. What runs beside it "
+                    "is the graded program alone",
+                    {learner_file_, 0},
+                    {},
+                    {},
+                    ""});
       case RunOutcome::End::finished:
         break;
     }

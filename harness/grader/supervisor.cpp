@@ -65,7 +65,7 @@ class Run {
  private:
   void start() {
     if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw std::system_error(errno, std::generic_category(), "prctl");
-    bool private_ipc = private_ipc_is_possible();
+    bool private_ipc = request_.confined || private_ipc_is_possible();
 
     sigset_t signals;
     ::sigemptyset(&signals);
@@ -73,6 +73,8 @@ class Run {
     ::sigprocmask(SIG_BLOCK, &signals, nullptr);
     signals_ = ::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals_ < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
+    // The program has the same user as the supervisor: it may not trace it, nor write to its memory.
+    if (request_.confined) ::prctl(PR_SET_DUMPABLE, 0);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // when the grader dies, so does this tree
 
     struct stat status {};
