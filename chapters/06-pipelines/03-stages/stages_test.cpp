@@ -253,7 +253,10 @@ TEST(RunStages, TellsHowLongTheConsumerWasIdle) {
     }
   });
   StagesOptions options;
-  options.clock = [&] { return std::chrono::milliseconds(now); };
+  options.clock = [&, caller = std::this_thread::get_id()] {
+    EXPECT_EQ(std::this_thread::get_id(), caller) << "the thread that asks the clock";
+    return std::chrono::milliseconds(now);
+  };
   StagesReport report = run_stages<Item>(source, {{unchanged()}}, consume, options);
   onlooker.call_is_over();
   EXPECT_EQ(report.idle, 70ms) << "waited 10 ms for the first batch, 20 ms for the second and 40 ms for the end";

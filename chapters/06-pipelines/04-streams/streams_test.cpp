@@ -21,7 +21,8 @@ class Opener : public Onlooker {
             case Onlooker::asleep:
               break;
             case Onlooker::busy:
-              it.fail(FailureKind::wrong_answer, call + " uses the CPU while it waits; it must sleep");
+              it.fail(FailureKind::wrong_answer, "somebody uses the CPU instead of sleeping, in " + call +
+                                                     " or in a stream that waits for an event");
             case Onlooker::over:
               it.fail(FailureKind::wrong_answer, call + " returned, but a task that was enqueued before still runs");
           }
@@ -44,14 +45,16 @@ INTERLEAVING_TEST(Stream, RunsItsTasksInOrder) {
 }
 
 TEST(Stream, WaitsForNoTaskInEnqueueRecordAndWait) {
-  std::latch enqueued(1);
+  std::latch begun(1), enqueued(1);
   int value = 0;
   Event event;
   Stream first, second;
   first.enqueue([&] {
+    begun.count_down();
     enqueued.wait();  // a deadlock here: a call waits for this task, which waits for the calls to return
     value = 1;
   });
+  begun.wait();
   first.record(event);
   second.wait(event);
   second.enqueue([&] { EXPECT_EQ(value, 1) << "the stream was to wait for the event before this task"; });
@@ -175,6 +178,11 @@ TEST(Stream, SynchronizesWithTheTaskThatRuns) {
     of_event.wait();
   });
   other.record(event);
+  Event of_held;
+  Stream held, waiting;
+  held.enqueue([&] { of_event.wait(); });
+  held.record(of_held);
+  waiting.wait(of_held);  // it has to sleep as well
   begun.wait();
   Opener opener("Stream::synchronize()", of_stream);
   stream.synchronize();

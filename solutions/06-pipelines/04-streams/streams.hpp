@@ -68,8 +68,8 @@ struct Point {
 /// A new event has captured no work, and counts as complete. Recording it again, in the same stream or in another,
 /// replaces what it has captured. Who waits already goes on waiting for what it had captured when he began.
 ///
-/// An event may be destroyed at any time, also while a stream waits for what it has captured, and may outlive
-/// the streams. All functions may be called from any thread at any time, also from tasks.
+/// An event may be destroyed at any time, also while a stream waits for what it has captured, and may outlive the
+/// streams. All functions may be called from any thread at any time.
 class Event {
  public:
   Event() = default;
@@ -102,7 +102,7 @@ class Event {
 /// (cudaStream_t, made with cudaStreamNonBlocking). What a task did is seen by the next one. Streams run at the same
 /// time as each other, as many as there are, unless an event orders them.
 ///
-/// No function but synchronize() and the destructor waits for a task. Whoever waits sleeps.
+/// No function but synchronize() and the destructor waits for a task. Whoever waits sleeps, the streams too.
 ///
 /// A task is complete when it has run and its function object is destroyed.
 ///
@@ -112,8 +112,8 @@ class Event {
 /// Here it goes where the data would have gone: a stream that waits for an event whose captured work has failed fails
 /// there with the same exception.
 ///
-/// All functions may be called from any thread at any time, also from tasks; synchronize() and the destructor not from
-/// a task of the same stream.
+/// All functions may be called from any thread at any time; synchronize() and the destructor not from a task of the
+/// same stream.
 class Stream {
  public:
   Stream() = default;
