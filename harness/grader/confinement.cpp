@@ -59,6 +59,11 @@ Confinement& Confinement::share(const fs::path& path) {
   return *this;
 }
 
+Confinement& Confinement::start_in(const fs::path& path) {
+  start_ = path.string();
+  return *this;
+}
+
 std::vector<std::string> Confinement::prefix() const {
   std::vector<std::string> arguments = {"bwrap", "--unshare-all", "--die-with-parent", "--clearenv"};
   auto add = [&](const std::vector<std::string>& more) { arguments.insert(arguments.end(), more.begin(), more.end()); };
@@ -67,7 +72,7 @@ std::vector<std::string> Confinement::prefix() const {
   add({"--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"});
   for (const char* folder : {"/dev/shm", "/tmp"}) add({"--size", bytes_in_memory, "--perms", "1777", "--tmpfs", folder});
   add(mounts_);
-  add({"--chdir", "/tmp", "--"});
+  add({"--chdir", start_, "--"});
   return arguments;
 }
 

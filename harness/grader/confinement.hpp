@@ -21,11 +21,15 @@ class Confinement {
   /// A folder that can be written inside, and is the same outside.
   Confinement& share(const std::filesystem::path& path);
 
+  /// The folder to start in, which is /tmp else.
+  Confinement& start_in(const std::filesystem::path& path);
+
   /// The words to put before a command so that it runs inside. Its environment has PATH, LANG and TMPDIR alone.
   std::vector<std::string> prefix() const;
 
  private:
   std::vector<std::string> mounts_;  // arguments of bwrap, in the order in which it makes them
+  std::string start_ = "/tmp";
 };
 
 }  // namespace interleave

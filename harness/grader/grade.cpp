@@ -1,7 +1,9 @@
 #include "grader/grade.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <mutex>
@@ -14,6 +16,7 @@
 #include "grader/judge.hpp"
 #include "grader/process.hpp"
 #include "grader/run_outcome.hpp"
+#include "grader/screening.hpp"
 
 namespace interleave {
 
@@ -21,11 +24,18 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// By what it supervises: nobody else would, and it would wait for ever.
+bool supervisor_is_stopped(pid_t confinement) {
+  std::vector<ProcessInfo> inside = descendants_of(confinement);
+  return std::any_of(inside.begin(), inside.end(),
+                     [](const ProcessInfo& each) { return each.name == "supervise" && each.state == 'T'; });
+}
+
 // Runs one program under a supervisor of its own.
-RunOutcome run_supervised(const Workbook& workbook, const RunRequest& request, bool confined) {
+RunOutcome run_supervised(const Workbook& workbook, const RunRequest& request) {
   Command command;
   std::string supervisor = (workbook.build / "bin" / "supervise").string();
-  if (confined) {
+  if (request.confined) {
     // The programs of the other solutions are not for it to run, nor their text to read.
     command.arguments = Confinement()
                             .show(workbook.root / "chapters")
@@ -46,8 +56,16 @@ RunOutcome run_supervised(const Workbook& workbook, const RunRequest& request, b
   errors.close_write();
   std::string text, complaint;
   char buffer[65536];
-  for (ssize_t got; (got = ::read(output.read_end, buffer, sizeof(buffer))) > 0;)
+  while (true) {
+    pollfd ready{output.read_end, POLLIN, 0};
+    constexpr int look_interval = 1000;  // milliseconds
+    int count = ::poll(&ready, 1, look_interval);
+    if (count == 0 && request.confined && supervisor_is_stopped(process.pid())) process.signal(SIGKILL);
+    if (count <= 0) continue;
+    ssize_t got = ::read(output.read_end, buffer, sizeof(buffer));
+    if (got <= 0) break;
     text.append(buffer, static_cast<std::size_t>(got));
+  }
   for (ssize_t got; (got = ::read(errors.read_end, buffer, sizeof(buffer))) > 0;)
     complaint.append(buffer, static_cast<std::size_t>(got));
   Ending ending = process.wait();
@@ -90,9 +108,10 @@ LensVerdict run_and_judge(const Workbook& workbook, const Exercise& exercise, co
   }
   if (options.stop_at_first_failure) request.arguments.push_back("--gtest_fail_fast");
   request.background_thread = lens == "tsan";
-  request.confined = options.confined;
+  request.confined =
+      options.confined || (solution.role == Solution::Role::submission && Confinement::is_possible());
   request.limit_address_space = lens == "plain";
-  return judge(run_supervised(workbook, request, options.confined), exercise, solution, lens);
+  return judge(run_supervised(workbook, request), exercise, solution, lens);
 }
 
 std::string trouble_with_file(const fs::path& file, const Exercise& exercise) {
@@ -117,6 +136,15 @@ Verdict grade(const Workbook& workbook, const Exercise& exercise, const Solution
       verdict.lenses[i].lens = lenses[i];
       verdict.lenses[i].failures.push_back(
           {FailureKind::does_not_compile, "", trouble, {solution.file.string(), 0}, {}, {}, ""});
+      if (on_lens) on_lens(verdict.lenses[i]);
+    }
+    return verdict;
+  }
+
+  if (std::vector<Failure> shortcuts = screen(solution.file); !shortcuts.empty()) {
+    for (std::size_t i = 0; i < lenses.size(); ++i) {
+      verdict.lenses[i].lens = lenses[i];
+      verdict.lenses[i].failures = shortcuts;
       if (on_lens) on_lens(verdict.lenses[i]);
     }
     return verdict;

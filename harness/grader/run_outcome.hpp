@@ -22,6 +22,7 @@ struct RunRequest {
   bool confined = false;               // in a Confinement, by somebody nobody trusts
   bool limit_address_space = true;     // false under sanitizers, whose shadow memory is virtual terabytes
   std::uint64_t memory_limit = std::uint64_t{1} << 30;   // bytes of anonymous memory, all processes together
+  std::uint64_t disk_limit = std::uint64_t{384} << 20;   // bytes of files, where it is confined
   int process_limit = 512;                               // processes and threads alive at the same time
   std::uint64_t output_limit = std::uint64_t{16} << 20;  // bytes printed
   std::map<std::string, std::string> environment;        // of the program, on top of the supervisor's
@@ -58,7 +59,7 @@ NLOHMANN_JSON_SERIALIZE_ENUM(RunOutcome::End, {{RunOutcome::End::finished, "fini
                                                {RunOutcome::End::limit_exceeded, "limit exceeded"},
                                                {RunOutcome::End::supervisor_killed, "supervisor killed"}})
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RunRequest, program, arguments, test_time_limit, background_thread,
-                                                confined, limit_address_space, memory_limit, process_limit, output_limit,
+                                                confined, limit_address_space, memory_limit, disk_limit, process_limit, output_limit,
                                                 environment)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Frame, function, file, line)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Ending, exited, status)

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -142,11 +143,12 @@ class Run {
   }
 
   void read_events() {
-    channel_.read([this](std::string_view record) {
+    bool genuine = channel_.read([this](std::string_view record) {
       auto event = nlohmann::json::parse(record, nullptr, false);
       if (event.is_object()) outcome_.events.push_back(std::move(event));
       last_word_ = Clock::now();
     });
+    if (!genuine) outcome_.events.push_back({{"event", "forged"}});
   }
 
   // Returns true when the run is over because of what was seen.
@@ -162,6 +164,10 @@ class Run {
       return exceed("printed more than " + megabytes(request_.output_limit));
     if (memory > request_.memory_limit)
       return exceed("used more than " + megabytes(request_.memory_limit) + " of memory");
+    struct statvfs disk {};
+    if (request_.confined && ::statvfs(scratch_.work().c_str(), &disk) == 0 &&
+        (disk.f_blocks - disk.f_bfree) * disk.f_frsize > request_.disk_limit)
+      return exceed("wrote more than " + megabytes(request_.disk_limit) + " of files");
     if (threads.size() > static_cast<std::size_t>(request_.process_limit)) {
       return exceed("had more than " + std::to_string(request_.process_limit) +
                     " processes and threads at the same time");
