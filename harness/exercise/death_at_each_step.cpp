@@ -22,6 +22,7 @@
 
 #include "exercise/failure_kind.hpp"
 #include "exercise/sanitizer.hpp"
+#include "exercise/session.hpp"
 
 namespace interleave {
 
@@ -203,6 +204,8 @@ int die_at_each_step(std::span<const std::byte> shared, const std::function<void
       if (finished && !ended_well(child, where)) return deaths;
       child.kill();
     }
+    // Step by step even a right solution may take its time: the watchdog is for each death, not for all together.
+    session::send_raw(R"({"event":"died"})");
     check(finished);
     if (finished || ::testing::Test::HasFailure()) return deaths;
   }
