@@ -294,7 +294,7 @@ TEST(SpscRing, MakesNoSystemCall) {
       }
     }
   };
-  work();  // what the first call of a function costs is not what is asked for
+  work();                                   // what the first call of a function costs is not what is asked for
   if (interleave::under_sanitizer) return;  // it makes system calls of its own
   EXPECT_EQ(interleave::system_calls_of(work), 0) << "system calls of 400 pushes and 400 pops";
 }
