@@ -2,6 +2,7 @@
 
 #include <sys/mount.h>
 
+#include <given/resource_limit.hpp>
 #include <shared_memory.hpp>
 
 using interleave::FailureKind;
@@ -76,23 +77,6 @@ class SharedMemory : public testing::Test {
     }
     return false;
   }
-
-  // While it lives, a resource of this process is limited.
-  class Limit {
-   public:
-    Limit(__rlimit_resource resource, rlim_t value) : resource_(resource) {
-      ::getrlimit(resource, &before_);
-      const rlimit limited{value, before_.rlim_max};
-      ::setrlimit(resource, &limited);
-    }
-    Limit(const Limit&) = delete;
-    Limit& operator=(const Limit&) = delete;
-    ~Limit() { ::setrlimit(resource_, &before_); }
-
-   private:
-    __rlimit_resource resource_;
-    rlimit before_{};
-  };
 
   // Runs in a child process, which has a copy of everything, and returns the status that it ends with.
   static int in_child(const std::function<int()>& work) {
@@ -196,7 +180,7 @@ TEST_F(SharedMemory, LeavesNothingWhenTheSizeCannotBeHad) {
   ::signal(SIGXFSZ, SIG_IGN);
   int error = 0;
   {
-    Limit small_files(RLIMIT_FSIZE, 65536);
+    ResourceLimit small_files(RLIMIT_FSIZE, 65536);
     error = error_of_create(name_, mebibyte);
   }
   ::signal(SIGXFSZ, SIG_DFL);
@@ -223,9 +207,7 @@ TEST_F(SharedMemory, LeavesNothingWhenItCannotBeMapped) {
   make_by_hand(other_name_, size);
   int of_create = 0, of_attach = 0;
   {
-    std::size_t pages = 0;
-    std::ifstream("/proc/self/statm") >> pages;
-    Limit little_room(RLIMIT_AS, pages * page_ + size / 4);
+    ResourceLimit little_room(RLIMIT_AS, address_space_and(size / 4));
     of_create = error_of_create(name_, size);
     of_attach = error_of_attach(other_name_, size);
   }
