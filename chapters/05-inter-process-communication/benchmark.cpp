@@ -4,11 +4,16 @@
 //   cmake --build build --target 05-inter-process-communication.bench
 //   build/programs/benchmarks/05-inter-process-communication.bench --benchmark_repetitions=9
 //
-// One process writes messages and another reads them, each on a CPU of its own where there are two. To write a message
-// is to put a number into each of its lines of 64 bytes, to read it is to add them up: nothing is left out on the way,
-// and nobody is paid for what nobody looks at. All ways take turns, so that whatever else the machine does meets all of
-// them. The table comes last and has the median of all turns. Let nothing else run meanwhile; who is root can see to
-// that with `chrt -f 5` before the command, which gives it each CPU before all others.
+// One process writes messages and another reads them. To write a message is to put a number into each of its lines of
+// 64 bytes, to read it is to add them up: nothing is left out on the way, and nobody is paid for what nobody looks at.
+//
+// On two CPUs both work at the same time, and the lines have to go from the one's cache to the other's: how long that
+// takes is a matter of how far apart they are, which a virtual machine may change at any time. On one CPU they work in
+// turns, and what is measured is all the work there is: that is the figure to compare ways by.
+//
+// All ways take turns, so that whatever else the machine does meets all of them. The table comes last and has the
+// median of all turns. Let nothing else run meanwhile; who is root can see to that with `chrt -f 5` before the command,
+// which gives it each CPU before all others.
 
 #include <benchmark/benchmark.h>
 
@@ -76,6 +81,7 @@ std::uint64_t read_message(std::span<const std::byte> message) {
 struct Load {
   std::size_t size;   // of a message
   std::size_t count;  // of messages in a turn
+  bool on_one_cpu;    // the sender and the receiver
 };
 
 // ----- Two processes ------------------------------------------------------------------------------------------------
@@ -122,7 +128,7 @@ void go_to(int cpu) {
 }
 
 // Runs `send` in a child and `receive` here, and returns the seconds from the start of both to the end of `receive`.
-double time_of(const std::function<void()>& send, const std::function<void()>& receive) {
+double time_of(Load load, const std::function<void()>& send, const std::function<void()>& receive) {
   static const std::vector<int> cpus = allowed_cpus();
   const Shared<Semaphore> ready, start;
   const pid_t child = ::fork();
@@ -130,7 +136,7 @@ double time_of(const std::function<void()>& send, const std::function<void()>& r
   if (child == 0) {
     int status = 1;
     try {
-      if (!cpus.empty()) go_to(cpus.front());
+      if (!cpus.empty()) go_to(load.on_one_cpu ? cpus.back() : cpus.front());
       ready->release();
       start->acquire();
       send();
@@ -195,6 +201,7 @@ void read_whole(int descriptor, Bytes bytes) {
 double through_descriptors(Load load, int write_end, int read_end) {
   std::vector<std::byte> buffer(load.size);
   const double time = time_of(
+      load,
       [&] {
         send_all(
             load, [&] { return Bytes(buffer); }, [&](Bytes message) { write_whole(write_end, message); });
@@ -261,6 +268,7 @@ double shared_memory_with_copies(Load load) {
   Slots slots(load.size, slots_for(load));
   std::vector<std::byte> buffer(load.size);
   return time_of(
+      load,
       [&] {
         auto hand_on = [&](Bytes message) {
           std::memcpy(slots.place().data(), message.data(), message.size());
@@ -283,6 +291,7 @@ double shared_memory_with_copies(Load load) {
 double shared_memory_without_a_copy(Load load) {
   Slots slots(load.size, slots_for(load));
   return time_of(
+      load,
       [&] {
         send_all(
             load, [&] { return slots.place(); }, [&](Bytes) { slots.hand_on(); });
@@ -312,6 +321,7 @@ void insist(Try try_it) {
 template <typename Push, typename Pop>
 double through_queue(Load load, Push push, Pop pop) {
   return time_of(
+      load,
       [&] {
         SmallMessage message{};
         for (std::size_t i = 0; i < load.count; ++i) {
@@ -373,37 +383,47 @@ double memcpy_alone(Load load) {
 
 // ----- The table ----------------------------------------------------------------------------------------------------
 
+struct Kind {
+  const char* name;
+  std::size_t size;
+  bool on_one_cpu;
+};
+constexpr std::array<Kind, 4> kinds = {{{"64B/two_CPUs", line, false},
+                                        {"64B/one_CPU", line, true},
+                                        {"1MiB/two_CPUs", mebibyte, false},
+                                        {"1MiB/one_CPU", mebibyte, true}}};
+
 struct Way {
   const char* what;
   double (*take)(Load);
-  Load small, large;                                 // with a count of 0, this way is not for such messages
-  std::vector<double> small_times{}, large_times{};  // seconds for a message, one for each turn
+  std::size_t small, large;  // messages of 64 bytes and of 1 MiB in a turn; 0 if this way is not for such messages
+  std::array<std::vector<double>, kinds.size()> times{};  // seconds for a message of this kind, one for each turn
 };
-
-constexpr Load small(std::size_t count) { return {line, count}; }
-constexpr Load large(std::size_t count) { return {mebibyte, count}; }
 
 std::vector<Way> ways = {
-    {"pipe, buffer of 1 MiB", pipe, small(50'000), large(100)},
-    {"Unix socket", unix_socket, small(50'000), large(100)},
-    {"shared memory, copied in and out", shared_memory_with_copies, small(200'000), large(400)},
-    {"shared memory, no copy", shared_memory_without_a_copy, small(200'000), large(1000)},
-    {"boost::lockfree::spsc_queue", boost_lockfree, small(1'000'000), large(0)},
-    {"boost::interprocess::message_queue", boost_message_queue, small(50'000), large(0)},
-    {"memcpy, nobody else", memcpy_alone, small(1'000'000), large(1000)},
+    {"pipe, buffer of 1 MiB", pipe, 50'000, 100},
+    {"Unix socket", unix_socket, 50'000, 100},
+    {"shared memory, copied in and out", shared_memory_with_copies, 200'000, 400},
+    {"shared memory, no copy", shared_memory_without_a_copy, 200'000, 400},
+    {"boost::lockfree::spsc_queue", boost_lockfree, 1'000'000, 0},
+    {"boost::interprocess::message_queue", boost_message_queue, 100'000, 0},
+    {"memcpy, nobody else", memcpy_alone, 1'000'000, 1000},
 };
 
-Way& way(const char* what) {
-  return *std::find_if(ways.begin(), ways.end(), [&](const Way& it) { return std::strcmp(it.what, what) == 0; });
+const std::vector<double>& times_of(const char* what, std::size_t kind) {
+  return std::find_if(ways.begin(), ways.end(), [&](const Way& it) { return std::strcmp(it.what, what) == 0; })
+      ->times[kind];
 }
 
-void messages(benchmark::State& state, Load Way::*load, std::vector<double> Way::*times) {
+void messages(benchmark::State& state, std::size_t kind) {
+  const auto [name, size, on_one_cpu] = kinds[kind];
   for (auto _ : state) {
     double total = 0;
-    for (Way& it : ways) {
-      if ((it.*load).count == 0) continue;
-      const double time = it.take(it.*load);
-      (it.*times).push_back(time / static_cast<double>((it.*load).count));
+    for (Way& way : ways) {
+      const std::size_t count = size == line ? way.small : way.large;
+      if (count == 0) continue;
+      const double time = way.take({size, count, on_one_cpu});
+      way.times[kind].push_back(time / static_cast<double>(count));
       total += time;
     }
     state.SetIterationTime(total);
@@ -416,43 +436,49 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-void print_rates(const std::vector<double>& times, std::size_t size) {
-  if (times.empty()) {
-    std::printf(" %13s %8s", "-", "-");
-  } else {
-    const double time = median(times);
-    std::printf(" %13.0f %8.2f", 1 / time, static_cast<double>(size) / time / 1e9);
-  }
+// Three digits, and the letter for a thousand or a million.
+std::string in_short(double number) {
+  std::array<char, 32> text;
+  const double scale = number < 1e3 ? 1 : number < 1e6 ? 1e3 : 1e6;
+  std::snprintf(text.data(), text.size(), "%.3g%s", number / scale, number < 1e3 ? "" : number < 1e6 ? "k" : "M");
+  return text.data();
 }
 
-void print_ratio(const char* fast, const char* slow, std::vector<double> Way::*times, const char* of) {
-  const std::vector<double>&a = way(fast).*times, &b = way(slow).*times;
-  if (!a.empty() && !b.empty()) std::printf("%s: %s / %s = %.1f\n", of, fast, slow, median(b) / median(a));
+void print_ratio(std::size_t kind, const char* fast, const char* slow) {
+  const std::vector<double>&a = times_of(fast, kind), &b = times_of(slow, kind);
+  if (a.empty() || b.empty()) return;
+  std::printf("%-14s %5.1f = %s / %s\n", kinds[kind].name, median(b) / median(a), fast, slow);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (const bool is_small : {true, false}) {
-    benchmark::RegisterBenchmark(is_small ? "messages/64B" : "messages/1MiB", messages,
-                                 is_small ? &Way::small : &Way::large, is_small ? &Way::small_times : &Way::large_times)
-        ->UseManualTime()
-        ->Unit(benchmark::kMillisecond);
+  for (std::size_t kind = 0; kind < kinds.size(); ++kind) {
+    benchmark::RegisterBenchmark(kinds[kind].name, messages, kind)->UseManualTime()->Unit(benchmark::kMillisecond);
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
 
-  std::printf("\n%-36s %22s %22s\n", "", "messages of 64 bytes", "messages of 1 MiB");
-  std::printf("%-36s %13s %8s %13s %8s\n", "", "1/s", "GB/s", "1/s", "GB/s");
-  for (const Way& it : ways) {
-    std::printf("%-36s", it.what);
-    print_rates(it.small_times, line);
-    print_rates(it.large_times, mebibyte);
-    std::printf("\n");
+  std::printf("\n%-35s", "");
+  for (const Kind& kind : kinds) std::printf(" %16s", kind.name);
+  std::printf("\n%-35s", "");
+  for (std::size_t kind = 0; kind < kinds.size(); ++kind) std::printf(" %9s %6s", "1/s", "GB/s");
+  for (const Way& way : ways) {
+    std::printf("\n%-35s", way.what);
+    for (std::size_t kind = 0; kind < kinds.size(); ++kind) {
+      if (way.times[kind].empty()) {
+        std::printf(" %9s %6s", "-", "-");
+        continue;
+      }
+      const double rate = 1 / median(way.times[kind]);
+      std::printf(" %9s %6.2f", in_short(rate).c_str(), rate * static_cast<double>(kinds[kind].size) / 1e9);
+    }
   }
-  std::printf("\n");
-  print_ratio("shared memory, no copy", "pipe, buffer of 1 MiB", &Way::large_times, "1 MiB");
-  print_ratio("shared memory, copied in and out", "pipe, buffer of 1 MiB", &Way::large_times, "1 MiB");
+  std::printf("\n\n");
+  for (std::size_t kind : {2, 3}) {
+    print_ratio(kind, "shared memory, no copy", "pipe, buffer of 1 MiB");
+    print_ratio(kind, "shared memory, copied in and out", "pipe, buffer of 1 MiB");
+  }
 }
