@@ -177,13 +177,13 @@ TEST_F(SharedMemory, HasItsMemoryFromTheStart) {
 }
 
 TEST_F(SharedMemory, LeavesNothingWhenTheSizeCannotBeHad) {
-  ::signal(SIGXFSZ, SIG_IGN);
+  const auto before = ::signal(SIGXFSZ, SIG_IGN);
   int error = 0;
   {
     ResourceLimit small_files(RLIMIT_FSIZE, 65536);
     error = error_of_create(name_, mebibyte);
   }
-  ::signal(SIGXFSZ, SIG_DFL);
+  ::signal(SIGXFSZ, before);
   EXPECT_EQ(error, EFBIG) << "create() of 1 MiB where no file may be larger than 64 KiB (setrlimit(2))";
   EXPECT_FALSE(exists(name_)) << FailureKind::leak << "create() threw and has left " << name_;
 
@@ -291,6 +291,10 @@ TEST_F(SharedMemory, GivesBackWhatItHadWhenItIsAssignedTo) {
   EXPECT_EQ(mapped(other_name_), 2 * page_) << "bytes of the second segment that are mapped";
   EXPECT_TRUE(exists(other_name_)) << "the name of the second segment";
   EXPECT_EQ(segment.size(), 2 * page_) << "the size of the second segment";
+  Segment other = std::move(segment);
+  segment = Segment::create(name_, page_);
+  EXPECT_EQ(mapped(name_), page_) << "bytes of a segment that are mapped, assigned to an object that was moved from";
+  EXPECT_EQ(mapped(other_name_), 2 * page_) << "bytes of the second segment that are mapped: it had been moved away";
 }
 
 TEST_F(SharedMemory, TakesTheNameAwayOnce) {
