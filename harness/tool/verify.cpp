@@ -184,6 +184,35 @@ void run_own_tests(const Session& session, const std::string& program, Tally& ta
   }
 }
 
+// Runs the fuzz targets. CMake knows how; see harness/cmake/Fuzz.cmake.
+void run_fuzz_targets(const Session& session, const std::vector<const Exercise*>& exercises, const BuildResult& built,
+                      Tally& tally) {
+  auto has_source = [](const Exercise* exercise) { return fs::exists(exercise->solutions / "fuzz.cpp"); };
+  if (std::none_of(exercises.begin(), exercises.end(), has_source)) return;
+  tally.section("Running the fuzz targets");
+  for (const Exercise* exercise : exercises) {
+    if (has_source(exercise) && exercise->fuzz.empty()) {
+      tally.section("Not run on this machine, which has no libFuzzer: " + exercise->id + " " + exercise->slug);
+    }
+    for (const std::string& target : exercise->fuzz) {
+      if (built.failed.contains(target)) {
+        tally.record(target, "does not compile:\n" + output_of_target(built.output, target));
+        continue;
+      }
+      Command command;
+      command.arguments = {"ctest",
+                           "--test-dir",
+                           session.workbook.build.string(),
+                           "--output-on-failure",
+                           "-R",
+                           "^" + target + "$",
+                           "--no-tests=error"};
+      Captured captured = run_and_capture(command);
+      tally.record(target, captured.ending.succeeded() ? "" : captured.text);
+    }
+  }
+}
+
 }  // namespace
 
 int verify(Session& session, const VerifyOptions& options) {
@@ -206,6 +235,10 @@ int verify(Session& session, const VerifyOptions& options) {
   std::vector<std::string> targets;
   for (const Proof& proof : proofs) targets.push_back(proof.target());
   if (everything) targets.insert(targets.end(), {"grader_tests", "tool_tests", "explorer_tests"});
+  if (options.lens.empty()) {
+    for (const Exercise* exercise : exercises)
+      targets.insert(targets.end(), exercise->fuzz.begin(), exercise->fuzz.end());
+  }
 
   tally.section(fmt::format("Building {} programs", targets.size()));
   BuildResult built = build(session.workbook, targets);
@@ -260,6 +293,7 @@ int verify(Session& session, const VerifyOptions& options) {
   }
   if (options.lens.empty()) {
     for (const Exercise* exercise : exercises) check_exercise(session, *exercise, tests[exercise], tally);
+    run_fuzz_targets(session, exercises, built, tally);
   }
   if (everything) {
     tally.section("Running the harness's own tests");
