@@ -302,6 +302,29 @@ TEST(DataLoader, GivesTheSameForAnyNumberOfWorkers) {
   }
 }
 
+TEST(DataLoader, GivesUpTheRestOfAnEpoch) {
+  Photographs photographs(20);
+  const std::size_t first = batches_of(20, 2, 1)[0][0];
+  Shared<std::atomic<bool>> second_epoch;
+  Rendezvous gate(2, "batch 0 of the second epoch made at last");
+  before_sample = [&](std::size_t index) {
+    if (*second_epoch && index == first) gate.arrive_and_wait();
+  };
+  ForkServer server;
+  DataLoader loader(server, photographs.options(2, 2));
+  loader.start_epoch(0);
+  EXPECT_TRUE(loader.next());
+  wait_until_all_sleep(server);  // batches 1 to 4 are ready, and nobody wants them
+  *second_epoch = true;
+  loader.start_epoch(1);
+  Onlooker onlooker([&](Onlooker& it) {
+    it.wait_until_asleep();  // so next() waits
+    gate.arrive_and_wait();
+  });
+  expect_batches(loader, photographs, 2, 1);
+  onlooker.call_is_over();
+}
+
 TEST(DataLoader, GivesBatchesInSharedMemory) {
   Photographs photographs(4);
   ForkServer server;
@@ -423,29 +446,6 @@ TEST(DataLoader, ReplacesAWorkerThatDiedBetweenEpochs) {
   while (server.count().ended < 1) ::sched_yield();
   loader.start_epoch(1);
   expect_batches(loader, photographs, 2, 1);
-}
-
-TEST(DataLoader, GivesUpTheRestOfAnEpoch) {
-  Photographs photographs(20);
-  const std::size_t first = batches_of(20, 2, 1)[0][0];
-  Shared<std::atomic<bool>> second_epoch;
-  Rendezvous gate(2, "batch 0 of the second epoch made at last");
-  before_sample = [&](std::size_t index) {
-    if (*second_epoch && index == first) gate.arrive_and_wait();
-  };
-  ForkServer server;
-  DataLoader loader(server, photographs.options(2, 2));
-  loader.start_epoch(0);
-  EXPECT_TRUE(loader.next());
-  wait_until_all_sleep(server);  // batches 1 to 4 are ready, and nobody wants them
-  *second_epoch = true;
-  loader.start_epoch(1);
-  Onlooker onlooker([&](Onlooker& it) {
-    it.wait_until_asleep();  // so next() waits
-    gate.arrive_and_wait();
-  });
-  expect_batches(loader, photographs, 2, 1);
-  onlooker.call_is_over();
 }
 
 TEST(DataLoader, LeavesNothingWhenTheConsumerStopsEarly) {
