@@ -8,7 +8,7 @@
 // What the parts of the test support know of the running test program. Tests do not include this.
 namespace interleave::session {
 
-/// Connects to the supervisor when there is one. Called once, before main does anything else.
+/// Connects to the supervisor when there is one. Called once, before every other constructor.
 void begin();
 
 /// Whether a supervisor started this program (and so owns its process tree, its scratch directory and its IPC names).

@@ -33,6 +33,7 @@ const std::vector<Rule>& rules_for_code() {
     add(R"(\bexplorer_\w+|\bexplorer\s*::)", "speaks to the schedule explorer, which judges it");
     add(R"(\bdlsym\b|\bRTLD_NEXT\b|\b__(wrap|real)_\w+|\bextern\s*"\s*"|\basm\s*\(\s*"\s*"\s*\)\s*;)",
         "gives functions the names that the linker knows, which may stand in for those of the system");
+    add(R"(\b(gnu\s*::\s*|__attribute__\s*\(\(\s*)(constructor|init_priority|section)\b)", "runs before everything else");
     add(R"(\b(SYS_|__NR_)?(ptrace|process_vm_(readv|writev))\b)", "reaches into another process");
     add(R"(^\s*#\s*(embed|line)\b|^\s*#\s*pragma\s+(clang\s+attribute|redefine_extname|weak)\b)",
         "has a directive that no answer needs");
