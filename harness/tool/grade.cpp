@@ -151,7 +151,10 @@ std::string line_of(const GradedExercise& exercise, double seconds, const Style&
 int grade_exercises(Session& session, const GradeOptions& options) {
   const Workbook& workbook = session.workbook;
   std::set<const Exercise*> wanted;
-  for (const std::string& name : options.exercises) wanted.insert(&session.exercise(name));
+  for (const std::string& name : options.exercises) {
+    if (name.empty()) throw UsageError("An ID is empty. Name an exercise, as 1.1, or nothing at all to grade everything.");
+    wanted.insert(&session.exercise(name));
+  }
 
   GradeReport report(workbook, options.partial);
   std::vector<Destination> destinations = destinations_of(workbook, options.reports);
