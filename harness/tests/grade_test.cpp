@@ -261,6 +261,7 @@ TEST_F(Grade, BadInputIsRefusedBeforeAnythingIsGraded) {
     return captured.text;
   };
   EXPECT_THAT(refused({"anwser"}), HasSubstr("Did you mean 1.1 answer?"));
+  EXPECT_THAT(refused({""}), HasSubstr("An ID is empty."));
   EXPECT_THAT(refused({"--frobnicate"}), HasSubstr("--help"));
   EXPECT_THAT(refused({"--report", "xml"}),
               HasSubstr("There is no report 'xml'. There are: text, json, junit, github, gradescope, classroom50"));
