@@ -291,10 +291,34 @@ TEST_F(Grade, AMissingFileAndADirectoryCountNothing) {
   EXPECT_THAT(text, HasSubstr("is a directory. Move it away"));
 }
 
+const fs::path source = INTERLEAVE_SOURCE;
+
 TEST(Workflows, AreSound) {
   if (std::string missing = missing_validators(); !missing.empty()) GTEST_SKIP() << missing;
-  for (const auto& entry : fs::directory_iterator(INTERLEAVE_SOURCE "/.github/workflows"))
+  for (const auto& entry : fs::directory_iterator(source / ".github/workflows"))
     EXPECT_EQ(complaint_about("workflow", entry.path()), "");
+  EXPECT_EQ(complaint_about("workflow", source / "ci/github-classroom.yml"), "");
+}
+
+TEST(Workflows, GradeAllChaptersThatHaveExercises) {
+  Captured listed = run({"ci/list-chapters"}, source);
+  ASSERT_THAT(listed.text, StartsWith("chapters=["));
+  auto chapters = nlohmann::json::parse(listed.text.substr(listed.text.find('[')));
+  std::string for_gitlab = text_of(source / "ci/gitlab.yml");
+  for (const std::string& chapter : chapters.get<std::vector<std::string>>())
+    EXPECT_THAT(for_gitlab, HasSubstr("- " + chapter + "\n"));
+  Captured none = run({"sh", "-c", "CHAPTERS=99 ci/list-chapters"}, source);
+  EXPECT_EQ(none.ending.status, 1);
+  EXPECT_THAT(none.text, HasSubstr("No chapter with exercises begins with: 99."));
+  EXPECT_THAT(run({"ci/grade-chapter", "99-none"}, source).text, HasSubstr("chapters/99-none has no exercises."));
+}
+
+TEST(Workflows, ScriptsAreSound) {
+  if (run({"sh", "-c", "command -v shellcheck"}, source).ending.status != 0)
+    GTEST_SKIP() << "it needs shellcheck (Debian: apt-get install shellcheck)";
+  Captured checked =
+      run({"sh", "-c", "shellcheck ci/list-chapters ci/install-toolchain ci/grade-chapter ci/gradescope/*"}, source);
+  EXPECT_EQ(checked.ending.status, 0) << checked.text;
 }
 
 }  // namespace
