@@ -20,15 +20,19 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-const std::map<std::string, std::string> classroom50 = {
-    {"ASSIGNMENT", "threads"},    {"ASSIGNMENT_TYPE", "individual"},
-    {"CLASSROOM", "systems"},     {"COMMIT_URL", "https://example.org/commit/1"},
-    {"OWNER", "alice"},           {"RELEASE_URL", "https://example.org/releases/1"},
-    {"REVIEW_URL", "https://example.org/compare/1"}, {"SUBMISSION_TAG", "submit/2026-06-01T14-32-05Z-a1b2c3d"}};
+const std::map<std::string, std::string> classroom50 = {{"ASSIGNMENT", "threads"},
+                                                        {"ASSIGNMENT_TYPE", "individual"},
+                                                        {"CLASSROOM", "systems"},
+                                                        {"COMMIT_URL", "https://example.org/commit/1"},
+                                                        {"OWNER", "alice"},
+                                                        {"RELEASE_URL", "https://example.org/releases/1"},
+                                                        {"REVIEW_URL", "https://example.org/compare/1"},
+                                                        {"SUBMISSION_TAG", "submit/2026-06-01T14-32-05Z-a1b2c3d"}};
 
 // What is no XML, no Markdown, no JSON, no command to a runner, no UTF-8, and for a terminal to obey.
 const std::string hostile =
-    "]]> \"'<&>|` %0A ##[error]x\n::error file=x::y\n::stop-commands::z\r\n</pre><script>\xEF\xBF\xBF\xFF\xC0\x80\x1b[2J\x01\x7F";
+    "]]> \"'<&>|` %0A ##[error]x\n::error "
+    "file=x::y\n::stop-commands::z\r\n</pre><script>\xEF\xBF\xBF\xFF\xC0\x80\x1b[2J\x01\x7F";
 
 std::string text_of(const fs::path& file) {
   std::ifstream stream(file, std::ios::binary);
@@ -51,7 +55,8 @@ std::string missing_validators() {
         return "it needs node and npm (Debian: apt-get install nodejs npm)";
     }
     for (const auto& entry : fs::directory_iterator(INTERLEAVE_SOURCE "/harness/tests/formats"))
-      fs::copy(entry.path(), fs::path(INTERLEAVE_FORMATS) / entry.path().filename(), fs::copy_options::overwrite_existing);
+      fs::copy(entry.path(), fs::path(INTERLEAVE_FORMATS) / entry.path().filename(),
+               fs::copy_options::overwrite_existing);
     fs::copy(INTERLEAVE_SOURCE "/docs/grade.schema.json", INTERLEAVE_FORMATS, fs::copy_options::overwrite_existing);
     Captured installed = run({"npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"});
     EXPECT_EQ(installed.ending.status, 0) << installed.text;
@@ -114,7 +119,8 @@ TEST_F(Grade, CountsAnExerciseWhoseLensesAllPassByItsWeight) {
 }
 
 TEST_F(Grade, GivesEachLensItsShareIfAskedTo) {
-  fs::copy_file(root / "solutions/01-fixture/01-answer/wrong/overflows.hpp", file, fs::copy_options::overwrite_existing);
+  fs::copy_file(root / "solutions/01-fixture/01-answer/wrong/overflows.hpp", file,
+                fs::copy_options::overwrite_existing);
   EXPECT_EQ(graded_as_json({"1.1"}).at("score"), 0.0);
   auto partial = graded_as_json({"1.1", "--partial"});
   EXPECT_EQ(partial.at("score"), 0.5) << partial.dump(2);
@@ -129,8 +135,8 @@ TEST_F(Grade, ChangesNoProgress) {
 
 TEST_F(Grade, GivesAReportOnStandardOutputTheOutputToItself) {
   save(right_answer);
-  Captured captured = run({"sh", "-c", "INTERLEAVE_WORKBOOK=" + root.string() + " " + program +
-                                           " grade 1.1 --report json 2>/dev/null"});
+  Captured captured = run(
+      {"sh", "-c", "INTERLEAVE_WORKBOOK=" + root.string() + " " + program + " grade 1.1 --report json 2>/dev/null"});
   EXPECT_TRUE(nlohmann::json::parse(captured.text).at("passed").get<bool>());
 }
 
@@ -143,9 +149,10 @@ TEST_F(Grade, EveryFormatIsWhatItsReadersAskFor) {
       {"does not compile", "#pragma once\ninline int answer() { return \"]]>\\n%0A::error::<&>\"; }\n"},
       {"is empty", ""},
       {"is hostile",
-       "#pragma once\n#include <cstdio>\n#include <stdexcept>\ninline bool is_answer(int value) { return value == 42; }\n"
-       "inline int answer() {\n  std::puts(R\"x(" + hostile + ")x\");\n  throw std::runtime_error(R\"x(" + hostile +
-           ")x\");\n}\n"},
+       "#pragma once\n#include <cstdio>\n#include <stdexcept>\ninline bool is_answer(int value) { return value == 42; "
+       "}\n"
+       "inline int answer() {\n  std::puts(R\"x(" +
+           hostile + ")x\");\n  throw std::runtime_error(R\"x(" + hostile + ")x\");\n}\n"},
   };
   for (const auto& [what, answer] : answers) {
     SCOPED_TRACE("the answer " + what);
@@ -217,9 +224,14 @@ TEST_F(Grade, NumbersProcessesAsTheyAppear) {
   GradeReport report(workbook, false);
   LensVerdict lens;
   lens.lens = "plain";
-  lens.failures = {{FailureKind::deadlock, "", "child process 4712 is left: still running, 'answer'", {}, {},
+  lens.failures = {{FailureKind::deadlock,
+                    "",
+                    "child process 4712 is left: still running, 'answer'",
+                    {},
+                    {},
                     {"the test's process 4711, thread 4713 waits in a futex", "child process 4712 waits in wait4",
-                     "process 2 came first"}, ""}};
+                     "process 2 came first"},
+                    ""}};
   report.add(workbook.exercises.at(0), {"1.1", "answer", "", {lens}});
   const Failure& failure = report.exercises().at(0).verdict.lenses.at(0).failures.at(0);
   EXPECT_EQ(failure.details.at(0), "the test's process 1, thread 2 waits in a futex");
@@ -269,8 +281,9 @@ TEST_F(Grade, BadInputIsRefusedBeforeAnythingIsGraded) {
   EXPECT_THAT(refused({"--report", "json=/nonexistent/grade.json"}),
               HasSubstr("Cannot write /nonexistent/grade.json: No such file or directory. Name a file"));
   EXPECT_THAT(refused({"--report", "json=" + reports.string()}), HasSubstr("Is a directory"));
-  EXPECT_THAT(refused({"--report", "json=" + file_of("x"), "--report", "junit=" + (reports / "." / "x.report").string()}),
-              HasSubstr("Two reports go to"));
+  EXPECT_THAT(
+      refused({"--report", "json=" + file_of("x"), "--report", "junit=" + (reports / "." / "x.report").string()}),
+      HasSubstr("Two reports go to"));
   EXPECT_THAT(refused({"--report", "json", "--report", "junit"}), HasSubstr("Two reports go to standard output."));
   EXPECT_THAT(refused({"--report", "classroom50"}), HasSubstr("ASSIGNMENT ASSIGNMENT_TYPE CLASSROOM COMMIT_URL OWNER"));
   EXPECT_THAT(refused({"--report", "json=" + file.string()}), HasSubstr("is in the folder of exercise answer"));

@@ -79,7 +79,8 @@ Destination destination_of(const Workbook& workbook, const std::string& wanted) 
   std::string name(format.name);
   if (equals != std::string::npos) {
     std::string file = wanted.substr(equals + 1);
-    if (file.empty()) throw UsageError("--report " + wanted + " names no file. Name one, as --report " + name + "=FILE.");
+    if (file.empty())
+      throw UsageError("--report " + wanted + " names no file. Name one, as --report " + name + "=FILE.");
     if (const Exercise* exercise = find_exercise(workbook, fs::absolute(file)); exercise != nullptr) {
       throw UsageError(file + " is in the folder of exercise " + exercise->slug +
                        ", whose files are not for reports. Name another file.");
@@ -140,7 +141,8 @@ std::string line_of(const GradedExercise& exercise, double seconds, const Style&
     for (const Skipped& each : lens.skipped) skipped.insert(each.test);
   }
   if (!skipped.empty()) {
-    result += fmt::format(" ({} {} not judged on this machine)", skipped.size(), skipped.size() == 1 ? "test" : "tests");
+    result +=
+        fmt::format(" ({} {} not judged on this machine)", skipped.size(), skipped.size() == 1 ? "test" : "tests");
   }
   return fmt::format("{} {:<24} {}  {}\n", verdict.passed() ? style.pass() : style.fail(), exercise.name(),
                      on_one_line(result), style.dim(fmt::format("{:.1f} s", seconds)));
@@ -152,7 +154,8 @@ int grade_exercises(Session& session, const GradeOptions& options) {
   const Workbook& workbook = session.workbook;
   std::set<const Exercise*> wanted;
   for (const std::string& name : options.exercises) {
-    if (name.empty()) throw UsageError("An ID is empty. Name an exercise, as 1.1, or nothing at all to grade everything.");
+    if (name.empty())
+      throw UsageError("An ID is empty. Name an exercise, as 1.1, or nothing at all to grade everything.");
     wanted.insert(&session.exercise(name));
   }
 

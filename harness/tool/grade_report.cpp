@@ -29,7 +29,8 @@ std::string printable(std::string text) {
   // The library that reads JSON knows what is UTF-8.
   text = nlohmann::json::parse(nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))
              .get<std::string>();
-  for (const char* not_a_character : {"\xEF\xBF\xBE", "\xEF\xBF\xBF"}) replace_all(text, not_a_character, "\xEF\xBF\xBD");
+  for (const char* not_a_character : {"\xEF\xBF\xBE", "\xEF\xBF\xBF"})
+    replace_all(text, not_a_character, "\xEF\xBF\xBD");
   std::erase(text, '\r');
   for (char& c : text) {
     auto byte = static_cast<unsigned char>(c);
@@ -142,14 +143,19 @@ std::vector<GradeRow> GradeReport::rows() const {
   for (const GradedExercise& exercise : exercises_) {
     const std::vector<LensVerdict>& lenses = exercise.verdict.lenses;
     if (!partial_) {
-      rows.push_back({&exercise, exercise.name(), {}, exercise.verdict.passed(), exercise.points, exercise.most_points,
-                      ""});
+      rows.push_back(
+          {&exercise, exercise.name(), {}, exercise.verdict.passed(), exercise.points, exercise.most_points, ""});
     }
     for (std::size_t i = 0; i < lenses.size(); ++i) {
       if (partial_) {
         int share = exercise.most_points / static_cast<int>(lenses.size());
-        rows.push_back({&exercise, exercise.name() + " (" + lenses[i].lens + ")", {}, lenses[i].passed,
-                        lenses[i].passed ? share : 0, share, ""});
+        rows.push_back({&exercise,
+                        exercise.name() + " (" + lenses[i].lens + ")",
+                        {},
+                        lenses[i].passed,
+                        lenses[i].passed ? share : 0,
+                        share,
+                        ""});
       }
       rows.back().lenses.push_back(&lenses[i]);
       rows.back().text += exercise.texts[i];
@@ -163,7 +169,8 @@ bool GradeReport::passed() const {
 }
 
 int GradeReport::points() const {
-  return std::accumulate(exercises_.begin(), exercises_.end(), 0, [](int sum, auto& each) { return sum + each.points; });
+  return std::accumulate(exercises_.begin(), exercises_.end(), 0,
+                         [](int sum, auto& each) { return sum + each.points; });
 }
 
 int GradeReport::most_points() const {

@@ -16,20 +16,14 @@ std::string as_classroom50(const GradeReport& report) {
                      {"output", row.text}});
   }
   auto given = [&](const char* variable) { return report.service.at(variable); };
-  nlohmann::json json = {{"schema", "classroom50/result/v1"},
-                         {"classroom", given("CLASSROOM")},
-                         {"assignment", given("ASSIGNMENT")},
-                         {"assignment_type", given("ASSIGNMENT_TYPE")},
-                         {"owner", given("OWNER")},
-                         {"submission", given("SUBMISSION_TAG")},
-                         {"commit", given("COMMIT_URL")},
-                         {"release", given("RELEASE_URL")},
-                         {"review", given("REVIEW_URL")},
-                         {"datetime", report.graded_at},
-                         {"score", report.points()},
-                         {"max-score", report.most_points()},
+  nlohmann::json json = {{"schema", "classroom50/result/v1"}, {"classroom", given("CLASSROOM")},
+                         {"assignment", given("ASSIGNMENT")}, {"assignment_type", given("ASSIGNMENT_TYPE")},
+                         {"owner", given("OWNER")},           {"submission", given("SUBMISSION_TAG")},
+                         {"commit", given("COMMIT_URL")},     {"release", given("RELEASE_URL")},
+                         {"review", given("REVIEW_URL")},     {"datetime", report.graded_at},
+                         {"score", report.points()},          {"max-score", report.most_points()},
                          {"tests", std::move(tests)}};
-  return json.dump(2) + "\n";
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace interleave

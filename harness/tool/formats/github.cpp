@@ -28,10 +28,11 @@ std::string property(const std::string& text) { return escaped(text, "%\r\n:,");
 std::string html(const std::string& text) {
   std::string result;
   for (char c : text) {
-    if (c == '&') result += "&amp;";
-    else if (c == '<') result += "&lt;";
-    else if (c == '>') result += "&gt;";
-    else result += c;
+    if (c == '&' || c == '<' || c == '>') {
+      result += fmt::format("&#{};", static_cast<int>(c));
+    } else {
+      result += c;
+    }
   }
   return result;
 }
@@ -44,8 +45,8 @@ std::string as_github_annotations(const GradeReport& report) {
     const Failure* failure = exercise.verdict.first_failure();
     if (failure == nullptr) continue;
     Place place = exercise.place_of(*failure);
-    std::string title = fmt::format("{}: {} ({})", exercise.name(), name_of(failure->kind),
-                                    exercise.verdict.first_failed_lens()->lens);
+    std::string title =
+        fmt::format("{}: {} ({})", exercise.name(), name_of(failure->kind), exercise.verdict.first_failed_lens()->lens);
     std::string message = failure->test.empty() ? failure->message : failure->test + "\n" + failure->message;
     for (const std::string& detail : failure->details) message += "\n" + detail;
     text += fmt::format("::error file={},line={},title={}::{}\n", property(place.file), std::max(place.line, 1),

@@ -17,9 +17,8 @@ std::string as_gradescope(const GradeReport& report) {
                      {"output", row.text},
                      {"output_format", "text"}});
   }
-  nlohmann::json json = {{"score", report.in_weights(report.points())},
-                         {"execution_time", seconds},
-                         {"tests", std::move(tests)}};
+  nlohmann::json json = {
+      {"score", report.in_weights(report.points())}, {"execution_time", seconds}, {"tests", std::move(tests)}};
   return json.dump(2) + "\n";
 }
 

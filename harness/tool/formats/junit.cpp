@@ -27,7 +27,9 @@ struct Suite {
     }
   }
 
-  static std::string name_of_case(const Failure& failure) { return failure.test.empty() ? "the program" : failure.test; }
+  static std::string name_of_case(const Failure& failure) {
+    return failure.test.empty() ? "the program" : failure.test;
+  }
 
   void add_case(pugi::xml_node suite, const std::string& name, const std::string& class_name) {
     pugi::xml_node test = suite.append_child("testcase");
@@ -55,8 +57,10 @@ struct Suite {
     for (const Skipped& each : lens.skipped) {
       if (each.test == name) reasons += (reasons.empty() ? "" : "; ") + each.reason;
     }
-    bool has_reason = std::any_of(lens.skipped.begin(), lens.skipped.end(), [&](auto& each) { return each.test == name; });
-    if (has_reason && !failed) test.append_child("skipped").text().set(("not judged on this machine: " + reasons).c_str());
+    bool has_reason =
+        std::any_of(lens.skipped.begin(), lens.skipped.end(), [&](auto& each) { return each.test == name; });
+    if (has_reason && !failed)
+      test.append_child("skipped").text().set(("not judged on this machine: " + reasons).c_str());
     failures += failed;
     skipped += has_reason && !failed;
   }

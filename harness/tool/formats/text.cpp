@@ -45,7 +45,8 @@ std::string grade_table(const GradeReport& report, const Style& style) {
     text += fmt::format("  {} of {}\n", short_number(report.in_weights(exercise.points)), exercise.weight);
   }
   text += style.bold(fmt::format("  Score {} of {}", short_number(report.in_weights(report.points())),
-                                 short_number(report.in_weights(report.most_points())))) + "\n";
+                                 short_number(report.in_weights(report.most_points())))) +
+          "\n";
   return text;
 }
 
