@@ -9,6 +9,8 @@ import sys
 
 chosen = pathlib.Path(__file__).parent / "EXERCISES"
 exercises = chosen.read_text().split() if chosen.exists() else []
+result = pathlib.Path("result.json")
+result.unlink(missing_ok=True)  # one that was handed in is no grade
 status = subprocess.call(["./learn", "grade", "--yes", "--report", "classroom50=result.json", *exercises])
-# 1 is a grade; the runner takes any status but 0 for a grader that broke.
-sys.exit(0 if status <= 1 else status)
+# 1 is a grade, if there is a result; the runner takes any status but 0 for a grader that broke.
+sys.exit(0 if status <= 1 and result.exists() else max(status, 1))

@@ -34,7 +34,7 @@ struct GradeRow {
   int most_points = 0;
   std::string text;  // what there is to say
 
-  double seconds() const;
+  double seconds() const;  // lenses are graded beside each other
   const Failure* first_failure() const;
 };
 
