@@ -79,6 +79,8 @@ Value with_texts_changed(const Value& value, const Change& change) {
   return json.get<Value>();
 }
 
+double seconds_of(const LensVerdict& lens) { return lens.build_seconds + lens.run_seconds; }
+
 }  // namespace
 
 Place GradedExercise::place_of(const Failure& failure) const {
@@ -87,7 +89,7 @@ Place GradedExercise::place_of(const Failure& failure) const {
 
 double GradeRow::seconds() const {
   double longest = 0;
-  for (const LensVerdict* lens : lenses) longest = std::max(longest, lens->build_seconds + lens->run_seconds);
+  for (const LensVerdict* lens : lenses) longest = std::max(longest, seconds_of(*lens));
   return longest;
 }
 
@@ -166,6 +168,14 @@ std::vector<GradeRow> GradeReport::rows() const {
 
 bool GradeReport::passed() const {
   return std::all_of(exercises_.begin(), exercises_.end(), [](auto& each) { return each.verdict.passed(); });
+}
+
+double GradeReport::seconds() const {
+  return std::accumulate(exercises_.begin(), exercises_.end(), 0.0, [](double sum, const GradedExercise& exercise) {
+    double longest = 0;
+    for (const LensVerdict& lens : exercise.verdict.lenses) longest = std::max(longest, seconds_of(lens));
+    return sum + longest;
+  });
 }
 
 int GradeReport::points() const {

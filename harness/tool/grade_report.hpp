@@ -53,6 +53,7 @@ class GradeReport {
   const std::vector<GradedExercise>& exercises() const { return exercises_; }
   std::vector<GradeRow> rows() const;
   bool passed() const;
+  double seconds() const;
   int points() const;
   int most_points() const;
   /// The same in weights: what a person reads.
