@@ -1,9 +1,10 @@
 # exercise(): the one way to declare an exercise. Everything else follows from it.
 #
-#   exercise(01-spawn-workers [LENSES plain asan ...] [TIME_LIMIT seconds] [LIBRARIES targets...])
+#   exercise(01-spawn-workers [LENSES plain asan ...] [TIME_LIMIT seconds] [LIBRARIES targets...] [WEIGHT n])
 #
 # Called in chapters/<chapter>/CMakeLists.txt. LENSES says how the exercise is graded (default: plain asan).
 # TIME_LIMIT is the watchdog of one test in seconds (default: 20). LIBRARIES are what the learner's file may use.
+# WEIGHT is what it counts in a grade, a whole number (default: 1).
 #
 # For each lens it makes the program of the learner's file, `<slug>.<lens>`, and the programs of the solutions:
 #   <slug>.stub.<lens>, <slug>.reference.<lens>, <slug>.right.<technique>.<lens>, <slug>.wrong.<mistake>.<lens>
@@ -90,7 +91,7 @@ function(add_gallery_program target lens slug id test_source solution libraries)
 endfunction()
 
 function(exercise directory)
-  cmake_parse_arguments(PARSE_ARGV 1 EXERCISE "" "TIME_LIMIT" "LENSES;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 EXERCISE "" "TIME_LIMIT;WEIGHT" "LENSES;LIBRARIES")
   if(EXERCISE_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "exercise(${directory}): unknown: ${EXERCISE_UNPARSED_ARGUMENTS}")
   endif()
@@ -99,6 +100,11 @@ function(exercise directory)
   endif()
   if(NOT EXERCISE_TIME_LIMIT)
     set(EXERCISE_TIME_LIMIT 20)
+  endif()
+  if(NOT DEFINED EXERCISE_WEIGHT)
+    set(EXERCISE_WEIGHT 1)
+  elseif(NOT EXERCISE_WEIGHT MATCHES "^[1-9][0-9]?[0-9]?$")
+    message(FATAL_ERROR "exercise(${directory}): WEIGHT ${EXERCISE_WEIGHT} is no whole number from 1 to 999")
   endif()
 
   get_filename_component(chapter "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
@@ -163,7 +169,7 @@ function(exercise directory)
   endforeach()
   list(JOIN link_options "\", \"" link_options)
   list(JOIN EXERCISE_LENSES "\", \"" lenses)
-  set(entry "{\"id\": \"${id}\", \"slug\": \"${slug}\", \"folder\": \"chapters/${chapter}/${directory}\", \"solutions\": \"solutions/${chapter}/${directory}\", \"lenses\": [\"${lenses}\"], \"time_limit\": ${EXERCISE_TIME_LIMIT}, \"link_options\": [\"${link_options}\"], \"fuzz\": [${fuzz}]}")
+  set(entry "{\"id\": \"${id}\", \"slug\": \"${slug}\", \"folder\": \"chapters/${chapter}/${directory}\", \"solutions\": \"solutions/${chapter}/${directory}\", \"lenses\": [\"${lenses}\"], \"time_limit\": ${EXERCISE_TIME_LIMIT}, \"weight\": ${EXERCISE_WEIGHT}, \"link_options\": [\"${link_options}\"], \"fuzz\": [${fuzz}]}")
   set_property(GLOBAL APPEND PROPERTY "INTERLEAVE_MANIFEST ${INTERLEAVE_ROOT}" "${entry}")
 endfunction()
 

@@ -19,6 +19,7 @@ struct Exercise {
   std::vector<std::string> link_options;  // that the test support needs, whatever the lens
   std::vector<std::string> fuzz;          // the fuzz targets: programs, and tests of CTest; none without libFuzzer
   int time_limit = 20;                    // seconds, of one test
+  int weight = 1;                         // in a grade
 
   std::string base() const;                    // "run_command"
   std::filesystem::path learner_file() const;  // the one file that the learner edits

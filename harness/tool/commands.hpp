@@ -18,6 +18,13 @@ struct CheckOptions {
 };
 int check(Session& session, const CheckOptions& options);
 
+struct GradeOptions {
+  std::vector<std::string> exercises;  // empty: all
+  bool partial = false;                // each lens gives its share; otherwise an exercise counts as a whole
+  std::vector<std::string> reports;    // "junit", "junit=grade.xml"
+};
+int grade_exercises(Session& session, const GradeOptions& options);
+
 int watch(Session& session);
 int list(Session& session, bool json);
 int lesson(Session& session, const std::string& exercise);

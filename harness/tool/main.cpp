@@ -2,12 +2,15 @@
 
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
 #include <string>
 
 #include "tool/commands.hpp"
+#include "tool/formats/formats.hpp"
 
 int main(int argc, char** argv) {
   using namespace interleave;
@@ -33,6 +36,18 @@ int main(int argc, char** argv) {
   check_command->add_option("--lens", check_options.lens, "One lens alone");
   check_command->add_flag("--json", check_options.json, "The verdict as JSON");
   check_command->add_flag("--events", check_options.events)->group("");
+  GradeOptions grade_options;
+  CLI::App* grade_command = app.add_subcommand("grade", "Grade all exercises, and write the result down");
+  grade_command->add_option("ID", grade_options.exercises, "These exercises alone");
+  grade_command->add_flag("--partial", grade_options.partial, "Each lens gives its share of an exercise's score");
+  std::string format_names;
+  for (const Format& format : formats()) format_names += fmt::format("\n{}: {}", format.name, format.what);
+  grade_command
+      ->add_option("--report", grade_options.reports,
+                   "Write the result in this format, to the file or to standard output; may be given again" +
+                       format_names)
+      ->option_text("FORMAT[=FILE]")
+      ->allow_extra_args(false);  // what follows is an ID
   CLI::App* list_command = app.add_subcommand("list", "All exercises, and how far you are");
   bool json = false;
   list_command->add_flag("--json", json, "As JSON");
@@ -74,12 +89,17 @@ int main(int argc, char** argv) {
   latency_command->add_option("ID", exercise, "One exercise alone");
   latency_command->add_option("--repeat", repeats, "Measurements of each")->check(CLI::PositiveNumber);
 
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;  // a call for help ends here too
+  }
 
   try {
     Session session = Session::open(language);
     check_options.exercise = exercise;
     if (check_command->parsed()) return check(session, check_options);
+    if (grade_command->parsed()) return grade_exercises(session, grade_options);
     if (list_command->parsed()) return list(session, json);
     if (lesson_command->parsed()) return lesson(session, exercise);
     if (hint_command->parsed()) return hint(session, exercise);
