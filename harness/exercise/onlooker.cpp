@@ -253,7 +253,8 @@ Onlooker::Sight Onlooker::wait_until_asleep() {
       return {asleep, shortest};
     }
     if (cpu_time_of_the_others() - start > busy_cpu_time) return {busy, std::nullopt};
-    if (involuntary_switches_of_the_others() - switches > busy_switches) return {busy, std::nullopt};
+    // Not as a difference, which would wrap around: a thread that has ended meanwhile takes its switches with it.
+    if (involuntary_switches_of_the_others() > switches + busy_switches) return {busy, std::nullopt};
     ::sched_yield();
   }
 }
