@@ -9,6 +9,10 @@
 #   <slug>.stub.<lens>, <slug>.reference.<lens>, <slug>.right.<technique>.<lens>, <slug>.wrong.<mistake>.<lens>
 # A wrong answer is built for the lens alone that its `caught:` line names. All of them are one test source compiled
 # with another file behind `#include <spawn_workers.hpp>`. Each solution is a test of CTest with the lens as its label.
+#
+# <slug>.submission.<lens> is the program of a file that comes from elsewhere and that nobody trusts: the grader puts it
+# into submission/ of the build tree. It is compiled as it is run, in a confinement.
+#
 # A fuzz.cpp beside the reference makes fuzz targets (Fuzz.cmake).
 
 # The root that chapters/ and solutions/ stand in. The harness's tests have a small workbook of their own.
@@ -61,6 +65,14 @@ function(add_test_program target lens slug test_source solution libraries)
   set(compiled ${compiled} PARENT_SCOPE)
 endfunction()
 
+# What somebody else wrote: `confine` compiles it (harness/grader/confine_main.cpp).
+function(add_submission_program target lens slug test_source solution libraries)
+  add_test_program(${target} ${lens} ${slug} "${test_source}" "${solution}" "${libraries}")
+  set_target_properties(${compiled} PROPERTIES CXX_COMPILER_LAUNCHER
+    "$<TARGET_FILE:confine>;${PROJECT_SOURCE_DIR}/harness;${CMAKE_CURRENT_SOURCE_DIR};${CMAKE_BINARY_DIR}/harness;${CMAKE_BINARY_DIR}/submission;--")
+  add_dependencies(${compiled} confine)
+endfunction()
+
 # A solution of the workbook's own: a program that must not warn, and a test of CTest that the grader's verdict on it
 # is what it should be.
 function(add_gallery_program target lens slug id test_source solution libraries)
@@ -102,6 +114,7 @@ function(exercise directory)
   set(folder "${CMAKE_CURRENT_SOURCE_DIR}/${directory}")
   set(solutions "${INTERLEAVE_ROOT}/solutions/${chapter}/${directory}")
   set(test_source "${folder}/${base}_test.cpp")
+  set(submission "${CMAKE_BINARY_DIR}/submission/${slug}/${base}.hpp")
 
   # Files that come and go change the set of targets, and they change the folder that they are in.
   foreach(kind right wrong)
@@ -114,6 +127,7 @@ function(exercise directory)
 
   foreach(lens IN LISTS EXERCISE_LENSES)
     add_test_program(${slug}.${lens} ${lens} ${slug} "${test_source}" "${folder}/${base}.hpp" "${EXERCISE_LIBRARIES}")
+    add_submission_program(${slug}.submission.${lens} ${lens} ${slug} "${test_source}" "${submission}" "${EXERCISE_LIBRARIES}")
     add_gallery_program(${slug}.stub.${lens} ${lens} ${slug} ${id} "${test_source}" "${solutions}/stub.hpp" "${EXERCISE_LIBRARIES}")
     add_gallery_program(${slug}.reference.${lens} ${lens} ${slug} ${id} "${test_source}" "${solutions}/${base}.hpp" "${EXERCISE_LIBRARIES}")
     foreach(solution IN LISTS right)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +18,9 @@ namespace interleave {
 /// A record is one JSON object. Appending is lock-free and safe from several threads and processes at once, any of
 /// which may be killed at any instruction: who claims a place says in the same step how far it reaches, so nobody waits
 /// for him, and a record counts once it is complete.
+///
+/// The memory can be found by whoever looks for it, so each record carries a seal (SipHash-2-4, Aumasson and Bernstein,
+/// INDOCRYPT 2012) by a key that the two ends alone have: attach() takes it out of the memory.
 class ResultsChannel {
  public:
   /// The environment variable that carries the descriptor's number to the test program.
@@ -41,15 +45,18 @@ class ResultsChannel {
   void append(std::string_view record);
 
   /// Calls `visit` for each record that has become complete since the last call, in the order of their places; a record
-  /// that takes its writer long comes after others. From one thread.
-  void read(const std::function<void(std::string_view)>& visit);
+  /// that takes its writer long comes after others. From one thread. False: some had a wrong seal, and were passed over.
+  [[nodiscard]] bool read(const std::function<void(std::string_view)>& visit);
+
+  using Key = std::array<std::uint64_t, 2>;
 
  private:
   struct Memory;
-  ResultsChannel(Memory* memory, int descriptor) : memory_(memory), descriptor_(descriptor) {}
+  ResultsChannel(Memory* memory, int descriptor, Key key) : memory_(memory), descriptor_(descriptor), key_(key) {}
 
   Memory* memory_;
   int descriptor_;
+  Key key_;
   std::size_t read_to_ = 0;              // as far as places were claimed
   std::vector<std::size_t> incomplete_;  // before that
 };

@@ -61,6 +61,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "exercise/death_at_each_step.hpp"
 #include "exercise/descriptor_table.hpp"
 #include "exercise/descriptor_watch.hpp"
 #include "exercise/failing_fork.hpp"

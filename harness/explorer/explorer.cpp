@@ -178,6 +178,7 @@ const char* name_of(OperationKind kind) {
                                           "locks",
                                           "tries to lock",
                                           "unlocks",
+                                          "ends and abandons",
                                           "waits on",
                                           "notifies one",
                                           "notifies all",

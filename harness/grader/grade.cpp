@@ -1,17 +1,22 @@
 #include "grader/grade.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
 
 #include "grader/build.hpp"
+#include "grader/confinement.hpp"
 #include "grader/diagnostics.hpp"
 #include "grader/judge.hpp"
 #include "grader/process.hpp"
 #include "grader/run_outcome.hpp"
+#include "grader/screening.hpp"
 
 namespace interleave {
 
@@ -19,10 +24,28 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// By what it supervises: nobody else would, and it would wait for ever.
+bool supervisor_is_stopped(pid_t confinement) {
+  std::vector<ProcessInfo> inside = descendants_of(confinement);
+  return std::any_of(inside.begin(), inside.end(),
+                     [](const ProcessInfo& each) { return each.name == "supervise" && each.state == 'T'; });
+}
+
 // Runs one program under a supervisor of its own.
 RunOutcome run_supervised(const Workbook& workbook, const RunRequest& request) {
   Command command;
-  command.arguments = {(workbook.build / "bin" / "supervise").string(), nlohmann::json(request).dump()};
+  std::string supervisor = (workbook.build / "bin" / "supervise").string();
+  if (request.confined) {
+    // The programs of the other solutions are not for it to run, nor their text to read.
+    command.arguments = Confinement()
+                            .show(workbook.root / "chapters")
+                            .show(workbook.build)
+                            .hide(workbook.build / "programs")
+                            .hide(workbook.build / "solutions")
+                            .show(request.program)
+                            .prefix();
+  }
+  command.arguments.insert(command.arguments.end(), {supervisor, nlohmann::json(request).dump()});
   command.own_group = false;  // it stays in the grader's group, so that Ctrl-C reaches it too
   Pipe errors;
   command.error = errors.write_end;
@@ -33,12 +56,27 @@ RunOutcome run_supervised(const Workbook& workbook, const RunRequest& request) {
   errors.close_write();
   std::string text, complaint;
   char buffer[65536];
-  for (ssize_t got; (got = ::read(output.read_end, buffer, sizeof(buffer))) > 0;)
+  while (true) {
+    pollfd ready{output.read_end, POLLIN, 0};
+    constexpr int look_interval = 1000;  // milliseconds
+    int count = ::poll(&ready, 1, look_interval);
+    if (count == 0 && request.confined && supervisor_is_stopped(process.pid())) process.signal(SIGKILL);
+    if (count <= 0) continue;
+    ssize_t got = ::read(output.read_end, buffer, sizeof(buffer));
+    if (got <= 0) break;
     text.append(buffer, static_cast<std::size_t>(got));
+  }
   for (ssize_t got; (got = ::read(errors.read_end, buffer, sizeof(buffer))) > 0;)
     complaint.append(buffer, static_cast<std::size_t>(got));
-  process.wait();
+  Ending ending = process.wait();
   auto json = nlohmann::json::parse(text, nullptr, false);
+  // bwrap(1) passes a signal on as a shell does.
+  bool killed = ending.exited ? ending.status == 128 + SIGKILL : ending.status == SIGKILL;
+  if (json.is_discarded() && killed) {
+    RunOutcome outcome;
+    outcome.end = RunOutcome::End::supervisor_killed;
+    return outcome;
+  }
   if (json.is_discarded()) {
     throw std::runtime_error(
         "The supervisor could not run the test program: " + (complaint.empty() ? "it was stopped" : complaint) +
@@ -70,6 +108,8 @@ LensVerdict run_and_judge(const Workbook& workbook, const Exercise& exercise, co
   }
   if (options.stop_at_first_failure) request.arguments.push_back("--gtest_fail_fast");
   request.background_thread = lens == "tsan";
+  request.confined =
+      options.confined || (solution.role == Solution::Role::submission && Confinement::is_possible());
   request.limit_address_space = lens == "plain";
   return judge(run_supervised(workbook, request), exercise, solution, lens);
 }
@@ -96,6 +136,15 @@ Verdict grade(const Workbook& workbook, const Exercise& exercise, const Solution
       verdict.lenses[i].lens = lenses[i];
       verdict.lenses[i].failures.push_back(
           {FailureKind::does_not_compile, "", trouble, {solution.file.string(), 0}, {}, {}, ""});
+      if (on_lens) on_lens(verdict.lenses[i]);
+    }
+    return verdict;
+  }
+
+  if (std::vector<Failure> shortcuts = screen(solution.file); !shortcuts.empty()) {
+    for (std::size_t i = 0; i < lenses.size(); ++i) {
+      verdict.lenses[i].lens = lenses[i];
+      verdict.lenses[i].failures = shortcuts;
       if (on_lens) on_lens(verdict.lenses[i]);
     }
     return verdict;

@@ -20,6 +20,7 @@ struct RunOptions {
   int seeds = 1;                       // under explore: each explores anew
   std::uint64_t schedules = 0;         // for each test and seed; 0: what a learner gets
   bool stop_at_first_failure = false;  // nobody asks for the second
+  bool confined = false;               // nobody trusts it; needs Confinement::is_possible()
 };
 
 /// Runs and judges one program that has been built. Safe to call from several threads.

@@ -103,6 +103,14 @@ class Judge {
         awaiting_.push_back(event);
       } else if (what == "reached") {
         std::erase_if(awaiting_, [&](auto& each) { return each.value("pid", 0) == event.value("pid", 0); });
+      } else if (what == "forged") {
+        add({FailureKind::forbidden_shortcut,
+             last_test_,
+             "results were written that the test support did not write",
+             {learner_file_, 0},
+             {},
+             {},
+             ""});
       } else if (what == "crash") {
         crash_ = event;
       }
@@ -164,6 +172,15 @@ class Judge {
                     running_test_,
                     "the program was stopped because it " + outcome_.limit,
                     subject_of(running_test_, learner_file_),
+                    {},
+                    {},
+                    ""});
+      case RunOutcome::End::supervisor_killed:
+        return add({FailureKind::forbidden_shortcut,
+                    "",
+                    "the supervisor of the run was killed or stopped before it could say what it saw. What runs beside "
+                    "it is the graded program alone",
+                    {learner_file_, 0},
                     {},
                     {},
                     ""});

@@ -94,7 +94,7 @@ void enter_sandbox(const RunRequest& request) {
   limit(RLIMIT_CORE, 0);
   // The supervisor looks at memory that is used and says so; this only stops what grows too fast between two looks.
   if (request.limit_address_space) limit(RLIMIT_DATA, 4 * request.memory_limit);
-  make_ipc_private();
+  if (!request.confined) make_ipc_private();
 }
 
 bool private_ipc_is_possible() {

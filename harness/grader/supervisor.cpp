@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,7 +66,7 @@ class Run {
  private:
   void start() {
     if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw std::system_error(errno, std::generic_category(), "prctl");
-    bool private_ipc = private_ipc_is_possible();
+    bool private_ipc = request_.confined || private_ipc_is_possible();
 
     sigset_t signals;
     ::sigemptyset(&signals);
@@ -73,6 +74,8 @@ class Run {
     ::sigprocmask(SIG_BLOCK, &signals, nullptr);
     signals_ = ::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals_ < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
+    // The program has the same user as the supervisor: it may not trace it, nor write to its memory.
+    if (request_.confined) ::prctl(PR_SET_DUMPABLE, 0);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // when the grader dies, so does this tree
 
     struct stat status {};
@@ -140,11 +143,12 @@ class Run {
   }
 
   void read_events() {
-    channel_.read([this](std::string_view record) {
+    bool genuine = channel_.read([this](std::string_view record) {
       auto event = nlohmann::json::parse(record, nullptr, false);
       if (event.is_object()) outcome_.events.push_back(std::move(event));
       last_word_ = Clock::now();
     });
+    if (!genuine) outcome_.events.push_back({{"event", "forged"}});
   }
 
   // Returns true when the run is over because of what was seen.
@@ -160,6 +164,10 @@ class Run {
       return exceed("printed more than " + megabytes(request_.output_limit));
     if (memory > request_.memory_limit)
       return exceed("used more than " + megabytes(request_.memory_limit) + " of memory");
+    struct statvfs disk {};
+    if (request_.confined && ::statvfs(scratch_.work().c_str(), &disk) == 0 &&
+        (disk.f_blocks - disk.f_bfree) * disk.f_frsize > request_.disk_limit)
+      return exceed("wrote more than " + megabytes(request_.disk_limit) + " of files");
     if (threads.size() > static_cast<std::size_t>(request_.process_limit)) {
       return exceed("had more than " + std::to_string(request_.process_limit) +
                     " processes and threads at the same time");

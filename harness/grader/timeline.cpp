@@ -21,6 +21,7 @@ std::string sort_of_object(const std::string& operation) {
   static const std::map<std::string, std::string> sorts = {
       {"locks", "mutex"},
       {"unlocks", "mutex"},
+      {"ends and abandons", "mutex"},
       {"tries to lock", "mutex"},
       {"waits on", "condition"},
       {"is woken at", "condition"},

@@ -38,6 +38,8 @@ std::string Solution::target(const Exercise& exercise, const std::string& lens) 
   switch (role) {
     case Role::learner:
       return exercise.slug + "." + lens;
+    case Role::submission:
+      return exercise.slug + ".submission." + lens;
     case Role::stub:
       return exercise.slug + ".stub." + lens;
     case Role::reference:
@@ -74,6 +76,10 @@ Workbook Workbook::open(const fs::path& directory) {
     workbook.exercises.push_back(std::move(exercise));
   }
   return workbook;
+}
+
+fs::path Workbook::submission_file(const Exercise& exercise) const {
+  return build / "submission" / exercise.slug / exercise.learner_file().filename();
 }
 
 fs::path Workbook::program(const Exercise& exercise, const Solution& solution, const std::string& lens) const {

@@ -37,7 +37,7 @@ struct Caught {
 
 /// A file that can stand where the learner's stands.
 struct Solution {
-  enum class Role { learner, stub, reference, right, wrong };
+  enum class Role { learner, submission, stub, reference, right, wrong };
   Role role = Role::learner;
   std::filesystem::path file;
   std::string name;  // "joins-inside-the-loop" for a wrong answer
@@ -56,6 +56,8 @@ struct Workbook {
   /// Reads `directory`/manifest.json. Throws std::runtime_error with the next step if it is not there.
   static Workbook open(const std::filesystem::path& directory);
 
+  /// Where a submission's file lies while it is graded.
+  std::filesystem::path submission_file(const Exercise& exercise) const;
   std::filesystem::path program(const Exercise& exercise, const Solution& solution, const std::string& lens) const;
 };
 

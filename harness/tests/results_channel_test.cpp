@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <set>
 #include <string>
 #include <thread>
@@ -29,7 +31,7 @@ TEST(ResultsChannel, CarriesRecordsFromThreadsAndFromChildProcesses) {
   for (std::thread& thread : threads) thread.join();
   waitpid(child, nullptr, 0);
   std::set<std::string> seen;
-  channel.read([&](std::string_view record) { seen.emplace(record); });
+  EXPECT_TRUE(channel.read([&](std::string_view record) { seen.emplace(record); }));
   EXPECT_EQ(seen.size(), 500u);
 }
 
@@ -38,9 +40,9 @@ TEST(ResultsChannel, GoesOnFromWhereItStopped) {
   channel.append("one");
   std::string text;
   auto add = [&](std::string_view record) { text += record; };
-  channel.read(add);
+  EXPECT_TRUE(channel.read(add));
   channel.append("two");
-  channel.read(add);
+  EXPECT_TRUE(channel.read(add));
   EXPECT_EQ(text, "onetwo");
 }
 
@@ -54,14 +56,35 @@ TEST(ResultsChannel, LosesNothingOfTheOthersWhenAWriterIsKilled) {
       _exit(0);
     }
     bool child_writes = false;
-    while (!child_writes) channel.read([&](std::string_view record) { child_writes |= record != "before"; });
+    while (!child_writes) {
+      EXPECT_TRUE(channel.read([&](std::string_view record) { child_writes |= record != "before"; }));
+    }
     kill(child, SIGKILL);
     waitpid(child, nullptr, 0);
     channel.append("after");
     std::string last;
-    channel.read([&](std::string_view record) { last = record; });
+    EXPECT_TRUE(channel.read([&](std::string_view record) { last = record; }));
     ASSERT_EQ(last, "after") << "in round " << round;
   }
+}
+
+TEST(ResultsChannel, PassesOverWhatWasNotWrittenByWhoAttached) {
+  ResultsChannel channel = ResultsChannel::create();
+  int copy = dup(channel.descriptor());
+  auto* memory = static_cast<char*>(mmap(nullptr, ResultsChannel::capacity, PROT_READ | PROT_WRITE, MAP_SHARED, copy, 0));
+  ResultsChannel program = ResultsChannel::attach(copy);
+  program.append("not equal");
+  std::string all(memory, 4096);
+  std::size_t at = all.find("not equal");
+  ASSERT_NE(at, std::string::npos);
+  std::memcpy(memory + at, "all equal", 9);
+  std::string seen;
+  EXPECT_FALSE(channel.read([&](std::string_view record) { seen = record; }));
+  EXPECT_EQ(seen, "");
+  program.append("genuine");
+  EXPECT_TRUE(channel.read([&](std::string_view record) { seen = record; }));
+  EXPECT_EQ(seen, "genuine");
+  munmap(memory, ResultsChannel::capacity);
 }
 
 TEST(ResultsChannel, DropsWhatDoesNotFitAndKeepsTheRest) {
@@ -70,7 +93,7 @@ TEST(ResultsChannel, DropsWhatDoesNotFitAndKeepsTheRest) {
   std::string large(1 << 20, 'x');
   for (int i = 0; i < 5; ++i) channel.append(large);
   int records = 0;
-  channel.read([&](std::string_view) { ++records; });
+  EXPECT_TRUE(channel.read([&](std::string_view) { ++records; }));
   EXPECT_EQ(records, 4);
 }
 

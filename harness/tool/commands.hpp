@@ -33,6 +33,7 @@ struct VerifyOptions {
   int repeat = 1;
   int seeds = 20;               // wrong answers are explored from so many seeds
   std::uint64_t schedules = 0;  // right answers for so many schedules from each seed; 0: as a learner's
+  bool confined = false;        // run as what nobody trusts
 };
 int verify(Session& session, const VerifyOptions& options);
 

@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
       ->add_option("--schedules", verify_options.schedules,
                    "Explore right answers, too, from each seed, for so many schedules of each test")
       ->check(CLI::PositiveNumber);
+  verify_command->add_flag("--confined", verify_options.confined, "Run each solution as one that nobody trusts");
   CLI::App* prove_command =
       app.add_subcommand("prove", "One solution whose answer is known, through one lens")->group("");
   std::string prove_lens, solution_file;

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "grader/build.hpp"
+#include "grader/confinement.hpp"
 #include "grader/diagnostics.hpp"
 #include "grader/grade.hpp"
 #include "grader/process.hpp"
@@ -223,6 +224,9 @@ int verify(Session& session, const VerifyOptions& options) {
     for (const Exercise& exercise : session.workbook.exercises) exercises.push_back(&exercise);
   }
 
+  if (options.confined && !Confinement::is_possible()) {
+    throw UsageError("This machine cannot confine programs: install bubblewrap, and allow user namespaces.");
+  }
   Tally tally(session.style);
   std::vector<Proof> proofs;
   for (const Exercise* exercise : exercises) add_proofs(proofs, session.workbook, *exercise, options.lens);
@@ -268,6 +272,7 @@ int verify(Session& session, const VerifyOptions& options) {
         if (wrong || (right && options.schedules > 0)) run.seeds = options.seeds;
         if (right) run.schedules = options.schedules;
         run.stop_at_first_failure = wrong;
+        run.confined = options.confined;
         LensVerdict verdict = run_and_judge(*proof.workbook, *proof.exercise, proof.solution, proof.lens, run);
         if (std::string reason = not_judged_here(verdict, proof.solution); !reason.empty()) {
           tally.section(fmt::format("Not proven on this machine: {}: {}", proof.name(), reason));

@@ -190,7 +190,7 @@ Thread* Engine::create(void* (*start)(void*), void* argument) {
   thread.clock_reads = 0;
   thread.has_fence_released = false;
   thread.fence_pending.clear(width_);
-  thread.destructor_count = 0;
+  thread.destructor_count = thread.robust_held_count = 0;
   thread.start = start;
   thread.argument = argument;
   thread.result = nullptr;
@@ -247,6 +247,7 @@ void Engine::run_thread() {
   // An exception that leaves a thread is std::terminate ([thread.thread.constr]/6).
   [&]() noexcept { me.result = me.start(me.argument); }();
   run_destructors();
+  abandon_robust_mutexes();
 }
 
 void Engine::run_destructors() {
@@ -344,6 +345,7 @@ SyncObject& Engine::object(const volatile void* address) {
     object.generation = generation_;
     object.owner = object.first_contender = object.first_waiter = -1;
     object.count = object.readers = 0;
+    object.robustness = Robustness::consistent;
     object.clock.clear(width_);
     object.read_clock.clear(width_);
     return object;

@@ -13,6 +13,7 @@ enum class OperationKind : std::uint8_t {
   lock,
   try_lock,
   unlock,
+  abandon,  // a robust mutex, by the end of its holder
   wait,
   notify_one,
   notify_all,

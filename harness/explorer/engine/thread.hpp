@@ -79,8 +79,18 @@ struct Thread {
     void* object;
   } destructors[64];
   int destructor_count = 0;
+  SyncObject* robust_held[16] = {};  // robust mutexes that it holds
+  int robust_held_count = 0;
 
   Fiber* fiber = nullptr;
+};
+
+/// What a robust mutex knows of those who held it (pthread_mutexattr_setrobust(3)).
+enum class Robustness : std::uint8_t {
+  consistent,
+  owner_died,       // nobody holds it: the next one is told
+  inconsistent,     // who was told holds it, and has not made it consistent yet
+  not_recoverable,  // who was told has unlocked it without that
 };
 
 /// Something with an address that threads meet at: what a lock, a semaphore, a condition variable or a futex is for the
@@ -91,6 +101,7 @@ struct SyncObject {
   int owner = -1;                // thread that holds it for writing
   int count = 0;                 // recursion of the owner; permits; arrivals at a barrier
   int readers = 0;
+  Robustness robustness = Robustness::consistent;
   int first_contender = -1;  // threads with may_go set; a list through next_waiting
   int first_waiter = -1;     // threads to be notified, the longest waiting first; a list through next_waiting
   VectorClock clock;         // what was released to whoever acquires it

@@ -19,6 +19,9 @@ int wait(pthread_cond_t* condition, pthread_mutex_t* mutex, std::int64_t deadlin
     if (!owns_mutex(mutex))
       engine.fail(Failure::assertion,
                   "a condition variable is waited on without its mutex held ([thread.condition.condvar]/9)");
+    if (is_robust(mutex))
+      engine.fail(Failure::unsupported,
+                  "a condition variable is waited on with a robust mutex, which the explorer does not model");
     unlock_mutex(mutex);
   }
   bool notified = engine.wait(engine.object(condition), WaitReason::condition, deadline, &engine.object(mutex));

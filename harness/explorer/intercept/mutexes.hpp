@@ -8,5 +8,6 @@ namespace explorer {
 void unlock_mutex(pthread_mutex_t* mutex);
 void take_mutex(pthread_mutex_t* mutex);
 bool owns_mutex(pthread_mutex_t* mutex);
+bool is_robust(const pthread_mutex_t* mutex);
 
 }  // namespace explorer

@@ -28,6 +28,8 @@ RealFunctions find_all() {
   find(f.pthread_mutex_timedlock, "pthread_mutex_timedlock");
   find(f.pthread_mutex_clocklock, "pthread_mutex_clocklock");
   find(f.pthread_mutex_unlock, "pthread_mutex_unlock");
+  find(f.pthread_mutex_consistent, "pthread_mutex_consistent");
+  find(f.pthread_mutex_init, "pthread_mutex_init");
   find(f.pthread_cond_wait, "pthread_cond_wait", condition);
   find(f.pthread_cond_timedwait, "pthread_cond_timedwait", condition);
   find(f.pthread_cond_clockwait, "pthread_cond_clockwait");

@@ -20,6 +20,8 @@ struct RealFunctions {
   decltype(&::pthread_mutex_timedlock) pthread_mutex_timedlock;
   decltype(&::pthread_mutex_clocklock) pthread_mutex_clocklock;
   decltype(&::pthread_mutex_unlock) pthread_mutex_unlock;
+  decltype(&::pthread_mutex_consistent) pthread_mutex_consistent;
+  decltype(&::pthread_mutex_init) pthread_mutex_init;
   decltype(&::pthread_cond_wait) pthread_cond_wait;
   decltype(&::pthread_cond_timedwait) pthread_cond_timedwait;
   decltype(&::pthread_cond_clockwait) pthread_cond_clockwait;

@@ -4,7 +4,9 @@
 #include <pthread.h>
 #include <semaphore.h>
 
+#include <atomic>
 #include <barrier>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <latch>
@@ -123,6 +125,90 @@ TEST(RecursiveMutex, IsFreeOnlyAfterAsManyUnlocksAsLocks) {
       own.unlock();
     };
     run_both(forgetful, forgetful);
+  });
+}
+
+// pthread_mutexattr_setrobust(3): made in a schedule, as any other object of it.
+struct RobustMutex {
+  pthread_mutex_t mutex;
+  explicit RobustMutex(int type = PTHREAD_MUTEX_NORMAL) {
+    pthread_mutexattr_t attributes;
+    ::pthread_mutexattr_init(&attributes);
+    ::pthread_mutexattr_settype(&attributes, type);
+    ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    ::pthread_mutex_init(&mutex, &attributes);
+    ::pthread_mutexattr_destroy(&attributes);
+  }
+};
+
+TEST(RobustMutex, TellsTheNextOneOnlyThatItsHolderHasEnded) {
+  expect_clean([] {
+    RobustMutex robust;
+    int value = 0, told = 0;
+    auto add = [&] {
+      int result = ::pthread_mutex_lock(&robust.mutex);
+      ++value;
+      told += result == EOWNERDEAD;
+      if (result == EOWNERDEAD) require(::pthread_mutex_consistent(&robust.mutex) == 0);
+      require(::pthread_mutex_consistent(&robust.mutex) == EINVAL, "it is consistent already");
+      require(::pthread_mutex_unlock(&robust.mutex) == 0);
+      require(::pthread_mutex_unlock(&robust.mutex) == EPERM, "it is another's, or nobody's");
+    };
+    std::thread dies([&] {
+      require(::pthread_mutex_trylock(&robust.mutex) != ENOTRECOVERABLE);
+      ++value;
+    });
+    dies.join();
+    run_both(add, add);
+    require(value == 3 && told == 1);
+  });
+}
+
+TEST(RobustMutex, IsOfNoUseOnceItWasUnlockedAndNotConsistent) {
+  expect_clean([] {
+    RobustMutex robust;
+    std::atomic<int> told = 0, refused = 0;
+    auto give_up = [&] {
+      int result = ::pthread_mutex_lock(&robust.mutex);
+      if (result == ENOTRECOVERABLE) {
+        ++refused;
+      } else {
+        told += result == EOWNERDEAD;
+        ::pthread_mutex_unlock(&robust.mutex);
+      }
+    };
+    std::thread dies([&] { require(::pthread_mutex_lock(&robust.mutex) == 0); });
+    dies.join();
+    run_both(give_up, give_up);
+    require(told == 1 && refused == 1);
+  });
+}
+
+TEST(RobustMutex, IsFreeOnlyWhenItsHolderHasEnded) {
+  expect_failure(Failure::assertion, [] {
+    RobustMutex robust;
+    std::thread dies([&] { ::pthread_mutex_lock(&robust.mutex); });
+    int result = ::pthread_mutex_trylock(&robust.mutex);
+    require(result != EOWNERDEAD, "the thread has ended by now");
+    if (result == 0) ::pthread_mutex_unlock(&robust.mutex);
+    dies.join();
+  });
+  expect_failure(Failure::assertion, [] {
+    RobustMutex robust;
+    std::thread dies([&] { ::pthread_mutex_lock(&robust.mutex); });
+    int result = ::pthread_mutex_trylock(&robust.mutex);
+    require(result != EBUSY, "the thread holds it now");
+    if (result == 0) ::pthread_mutex_unlock(&robust.mutex);
+    dies.join();
+  });
+}
+
+TEST(RobustMutex, DoesNotMeetAConditionVariable) {
+  expect_failure(Failure::unsupported, [] {
+    RobustMutex robust;
+    pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+    ::pthread_mutex_lock(&robust.mutex);
+    ::pthread_cond_wait(&condition, &robust.mutex);
   });
 }
 

@@ -1,0 +1,79 @@
+#include "grader/confinement.hpp"
+
+#include <system_error>
+
+#include "grader/process.hpp"
+
+namespace interleave {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* bytes_in_memory = "536870912";  // in each folder that can be written
+
+std::vector<std::string> system_folders() {
+  std::vector<std::string> arguments = {"--ro-bind", "/usr", "/usr"};
+  for (const char* name : {"/bin", "/sbin", "/lib", "/lib32", "/lib64"}) {
+    std::error_code error;
+    if (fs::is_symlink(name)) {
+      arguments.insert(arguments.end(), {"--symlink", fs::read_symlink(name, error).string(), name});
+    } else if (fs::exists(name)) {
+      arguments.insert(arguments.end(), {"--ro-bind", name, name});
+    }
+  }
+  // How programs find libraries, and what a name such as `awk` or `c++` means. Nothing of who uses this machine.
+  for (const char* name : {"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives"})
+    arguments.insert(arguments.end(), {"--ro-bind-try", name, name});
+  return arguments;
+}
+
+}  // namespace
+
+bool Confinement::is_possible() {
+  static const bool possible = [] {
+    Command command;
+    command.arguments = Confinement().prefix();
+    command.arguments.push_back("/usr/bin/true");
+    try {
+      return run_and_capture(command).ending.succeeded();
+    } catch (const std::system_error&) {
+      return false;  // there is no bwrap
+    }
+  }();
+  return possible;
+}
+
+Confinement& Confinement::show(const fs::path& path) {
+  mounts_.insert(mounts_.end(), {"--ro-bind-try", path.string(), path.string()});
+  return *this;
+}
+
+Confinement& Confinement::hide(const fs::path& path) {
+  mounts_.insert(mounts_.end(), {"--tmpfs", path.string()});
+  return *this;
+}
+
+Confinement& Confinement::share(const fs::path& path) {
+  mounts_.insert(mounts_.end(), {"--bind", path.string(), path.string()});
+  return *this;
+}
+
+Confinement& Confinement::start_in(const fs::path& path) {
+  start_ = path.string();
+  return *this;
+}
+
+std::vector<std::string> Confinement::prefix() const {
+  std::vector<std::string> arguments = {"bwrap", "--unshare-all", "--die-with-parent", "--clearenv"};
+  auto add = [&](const std::vector<std::string>& more) { arguments.insert(arguments.end(), more.begin(), more.end()); };
+  add({"--setenv", "PATH", "/usr/bin:/bin:/usr/sbin:/sbin", "--setenv", "LANG", "C.UTF-8", "--setenv", "TMPDIR", "/tmp"});
+  add(system_folders());
+  add({"--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"});
+  for (const char* folder : {"/dev/shm", "/tmp"}) add({"--size", bytes_in_memory, "--perms", "1777", "--tmpfs", folder});
+  add(mounts_);
+  add({"--chdir", start_, "--"});
+  return arguments;
+}
+
+}  // namespace interleave

@@ -1,0 +1,82 @@
+// Asks the kernel once for the number of the thread, since it never changes: but fork() copies the number too, and so
+// the child of a holder is taken for the holder.
+// caught: plain, RobustLock.RefusesToBeUnlockedByOthers, wrong answer
+
+#pragma once
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <functional>
+#include <system_error>
+
+class RobustLock {
+ public:
+  RobustLock() {
+    pthread_mutexattr_t attributes;
+    check(::pthread_mutexattr_init(&attributes), "pthread_mutexattr_init");
+    ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    ::pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);  // EDEADLK in place of a wait for oneself
+    int error = ::pthread_mutex_init(&mutex_, &attributes);
+    ::pthread_mutexattr_destroy(&attributes);
+    check(error, "pthread_mutex_init");
+  }
+
+  RobustLock(const RobustLock&) = delete;
+  RobustLock& operator=(const RobustLock&) = delete;
+
+  void lock(const std::function<void()>& repair) { take_over(::pthread_mutex_lock(&mutex_), repair); }
+
+  bool try_lock(const std::function<void()>& repair) {
+    int result = ::pthread_mutex_trylock(&mutex_);
+    if (result == EBUSY) return false;
+    take_over(result, repair);
+    return true;
+  }
+
+  void unlock() {
+    if (holder_ != own_id()) check(EPERM, "RobustLock::unlock");
+    holder_ = 0;
+    ::pthread_mutex_unlock(&mutex_);
+  }
+
+ private:
+  static pid_t own_id() {
+    static thread_local const pid_t id = ::gettid();
+    return id;
+  }
+
+  static void check(int error, const char* call) {
+    if (error != 0) throw std::system_error(error, std::generic_category(), call);
+  }
+
+  // What follows a lock that `result` came from.
+  void take_over(int result, const std::function<void()>& repair) {
+    if (result != EOWNERDEAD) check(result, "RobustLock: lock");
+    // From here on this thread holds the mutex.
+    if (!beyond_repair_ && result == EOWNERDEAD) {
+      try {
+        repair();
+      } catch (...) {
+        beyond_repair_ = true;
+        ::pthread_mutex_consistent(&mutex_);
+        ::pthread_mutex_unlock(&mutex_);
+        throw;
+      }
+    }
+    // Only now. Should this process die in its repair, the next one is told EOWNERDEAD as well.
+    if (result == EOWNERDEAD) ::pthread_mutex_consistent(&mutex_);
+    if (beyond_repair_) {
+      ::pthread_mutex_unlock(&mutex_);
+      check(ENOTRECOVERABLE, "RobustLock: what it protects is beyond repair");
+    }
+    holder_ = own_id();
+  }
+
+  pthread_mutex_t mutex_;
+  std::atomic<pid_t> holder_ = 0;
+  bool beyond_repair_ = false;
+};

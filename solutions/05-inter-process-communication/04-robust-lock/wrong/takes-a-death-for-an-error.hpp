@@ -1,0 +1,49 @@
+// Takes everything but 0 for a failure, as with other calls: but EOWNERDEAD means that this thread has the lock, and
+// now it leaves with an exception and keeps it.
+// caught: plain, RobustLock.PassesOnWhenItsHolderIsKilled, wrong answer
+
+#pragma once
+
+#include <pthread.h>
+
+#include <cerrno>
+#include <functional>
+#include <system_error>
+
+class RobustLock {
+ public:
+  RobustLock() {
+    pthread_mutexattr_t attributes;
+    check(::pthread_mutexattr_init(&attributes), "pthread_mutexattr_init");
+    ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    ::pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);  // EDEADLK in place of a wait for oneself
+    int error = ::pthread_mutex_init(&mutex_, &attributes);
+    ::pthread_mutexattr_destroy(&attributes);
+    check(error, "pthread_mutex_init");
+  }
+
+  RobustLock(const RobustLock&) = delete;
+  RobustLock& operator=(const RobustLock&) = delete;
+
+  void lock(const std::function<void()>&) {
+    int result = ::pthread_mutex_lock(&mutex_);
+    check(result, "RobustLock::lock");
+  }
+
+  bool try_lock(const std::function<void()>&) {
+    int result = ::pthread_mutex_trylock(&mutex_);
+    if (result == EBUSY) return false;
+    check(result, "RobustLock::try_lock");
+    return true;
+  }
+
+  void unlock() { check(::pthread_mutex_unlock(&mutex_), "RobustLock::unlock"); }
+
+ private:
+  static void check(int error, const char* call) {
+    if (error != 0) throw std::system_error(error, std::generic_category(), call);
+  }
+
+  pthread_mutex_t mutex_;
+};
