@@ -46,8 +46,8 @@ def find_python(install):
             return python
     packages = [*MODULES.values(), "wrk"]
     if not install:
-        sys.exit(f"Missing: {' '.join(packages)}\nRun this again with --install: it takes them from apt-get, or from pip "
-                 "if apt-get does not have them.")
+        sys.exit(f"Missing: {' '.join(packages)}\nRun this again with --install: it takes them from apt-get, or from "
+                 "pip if apt-get does not have them.")
     as_root = [] if os.geteuid() == 0 else ["sudo"]
     install_packages = [*as_root, "apt-get", "install", "-y", "--no-install-recommends"]
     subprocess.run([*as_root, "apt-get", "update"], check=True)
@@ -150,17 +150,19 @@ MILLISECONDS = {"us": 0.001, "ms": 1, "s": 1000}
 def load(*command):
     """Requests per second, and the 99th percentiles in ms of /predict and, meanwhile, of /healthz."""
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    port = int(server.stdout.readline())
-    wrk = ["wrk", "-t1", f"-c{CLIENTS}", "--latency", "-s", HERE / "predict.lua", f"http://127.0.0.1:{port}"]
-    subprocess.run([*wrk, "-d1"], check=True, stdout=subprocess.DEVNULL)
-    over, times = threading.Event(), []
-    watcher = threading.Thread(target=watch_health, args=(port, over, times))
-    watcher.start()
-    text = subprocess.run([*wrk, f"-d{SECONDS}"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    over.set()
-    watcher.join()
-    server.send_signal(signal.SIGTERM)
-    server.wait()
+    try:
+        port = int(server.stdout.readline())
+        wrk = ["wrk", "-t1", f"-c{CLIENTS}", "--latency", "-s", HERE / "predict.lua", f"http://127.0.0.1:{port}"]
+        subprocess.run([*wrk, "-d1"], check=True, stdout=subprocess.DEVNULL)
+        over, times = threading.Event(), []
+        watcher = threading.Thread(target=watch_health, args=(port, over, times))
+        watcher.start()
+        text = subprocess.run([*wrk, f"-d{SECONDS}"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        over.set()
+        watcher.join()
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait()
     if "Non-2xx" in text or "Socket errors" in text:
         sys.exit(f"not every request was answered 200:\n{text}")
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])
@@ -207,8 +209,8 @@ def main():
     if not (BUILD / "build.ninja").exists():
         sys.exit("Run ./learn once before, so that there is a build directory.")
     python = find_python(options.install)
-    versions = ("import sys, torch, PIL, fastapi; print('Python', sys.version.split()[0], 'PyTorch', torch.__version__, "
-                "'Pillow', PIL.__version__, 'FastAPI', fastapi.__version__)")
+    versions = ("import sys, torch, PIL, fastapi; print('Python', sys.version.split()[0], 'PyTorch', "
+                "torch.__version__, 'Pillow', PIL.__version__, 'FastAPI', fastapi.__version__)")
     print(subprocess.run([python, "-c", versions], stdout=subprocess.PIPE, text=True).stdout.strip())
     for what in options.what:
         comparisons[what](python, options.rounds, options.workers)

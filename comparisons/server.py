@@ -40,6 +40,7 @@ def main():
         list(pool.map(time.sleep, [0.1] * 2 * workers))  # until all of them are there
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
+        listening.listen(2048)
         print(listening.getsockname()[1], flush=True)
         uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run([listening])
 
