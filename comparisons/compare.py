@@ -144,12 +144,26 @@ def watch_health(port, over, times):
     connection.close()
 
 
+def cpu_seconds(session):
+    """What the processes of a session have used."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        if int(fields[3]) == session:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 MILLISECONDS = {"us": 0.001, "ms": 1, "s": 1000}
 
 
 def load(*command):
-    """Requests per second, and the 99th percentiles in ms of /predict and, meanwhile, of /healthz."""
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    """Requests per second, the 99th percentiles in ms of /predict and, meanwhile, of /healthz, and the milliseconds of
+    CPU that the server and its workers use for a request."""
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         port = int(server.stdout.readline())
         wrk = ["wrk", "-t1", f"-c{CLIENTS}", "--latency", "-s", HERE / "predict.lua", f"http://127.0.0.1:{port}"]
@@ -157,7 +171,9 @@ def load(*command):
         over, times = threading.Event(), []
         watcher = threading.Thread(target=watch_health, args=(port, over, times))
         watcher.start()
+        used = cpu_seconds(server.pid)
         text = subprocess.run([*wrk, f"-d{SECONDS}"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        used = cpu_seconds(server.pid) - used
         over.set()
         watcher.join()
     finally:
@@ -167,7 +183,8 @@ def load(*command):
         sys.exit(f"not every request was answered 200:\n{text}")
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])
     p99, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\s", text).groups()
-    return rate, float(p99) * MILLISECONDS[unit], sorted(times)[len(times) * 99 // 100] * 1000
+    requests = int(re.search(r"(\d+) requests in", text)[1])
+    return rate, float(p99) * MILLISECONDS[unit], sorted(times)[len(times) * 99 // 100] * 1000, used / requests * 1000
 
 
 def ceiling(python, workers):
@@ -183,8 +200,8 @@ def compare_servers(python, rounds, workers):
         ceilings.append(ceiling(python, workers))
         ours.append(load(PROGRAMS / "compare_server", *arguments))
         theirs.append(load(python, HERE / "server.py", *arguments))
-    our_rates, our_p99, our_health = zip(*ours)
-    their_rates, their_p99, their_health = zip(*theirs)
+    our_rates, our_p99, our_health, our_cpu = zip(*ours)
+    their_rates, their_p99, their_health, their_cpu = zip(*theirs)
     table(f"6.6, {workers} workers, {MICROSECONDS / 1000:g} ms of CPU for each request, {CLIENTS} clients",
           [("requests/s, the machine's ceiling", ceilings), ("requests/s, inference-server", our_rates),
            ("requests/s, FastAPI", their_rates), ("inference-server / FastAPI", ratios(our_rates, their_rates)),
@@ -192,7 +209,8 @@ def compare_servers(python, rounds, workers):
            ("FastAPI / ceiling", ratios(their_rates, ceilings)),
            ("p99 in ms, inference-server", our_p99), ("p99 in ms, FastAPI", their_p99),
            ("p99, inference-server / FastAPI", ratios(our_p99, their_p99)),
-           ("p99 of /healthz in ms, inference-server", our_health), ("p99 of /healthz in ms, FastAPI", their_health)])
+           ("p99 of /healthz in ms, inference-server", our_health), ("p99 of /healthz in ms, FastAPI", their_health),
+           ("CPU in ms for a request, inference-server", our_cpu), ("CPU in ms for a request, FastAPI", their_cpu)])
 
 
 def main():
