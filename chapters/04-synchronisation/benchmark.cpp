@@ -114,7 +114,7 @@ void alone_and_together(benchmark::internal::Benchmark* benchmark) { in_threads(
 
 // 4.1: a number under a lock, and an atomic number.
 void counter_increment(benchmark::State& state) {
-  safe_counter ours;
+  SafeCounter ours;
   std::atomic<long> standard = 0;
   compare_shares(
       state, [&] { ours.increment(); }, [&] { ++standard; });
@@ -124,7 +124,7 @@ BENCHMARK(counter_increment)->Apply(alone_and_together);
 
 // 4.2: lock and unlock, around an addition.
 void mutex_lock_unlock(benchmark::State& state) {
-  mutex ours;
+  Mutex ours;
   std::mutex standard;
   long our_count = 0;
   long standard_count = 0;

@@ -11,10 +11,24 @@
 #   <slug>.stub.<lens>, <slug>.reference.<lens>, <slug>.right.<technique>.<lens>, <slug>.wrong.<mistake>.<lens>
 # A wrong answer is built for the lens alone that its `caught:` line names. All of them are one test source compiled
 # with another file behind `#include <spawn_workers.hpp>`. Each solution is a test of CTest with the lens as its label.
+# A fuzz.cpp beside the reference makes fuzz targets (Fuzz.cmake).
 
 # The root that chapters/ and solutions/ stand in. The harness's tests have a small workbook of their own.
 set(INTERLEAVE_ROOT "${PROJECT_SOURCE_DIR}")
 set(INTERLEAVE_MANIFEST_DIRECTORY "${CMAKE_BINARY_DIR}")
+
+# Sets `result` to the folder in which #include <spawn_workers.hpp> finds this solution.
+function(name_solution target slug solution result)
+  get_filename_component(directory "${solution}" DIRECTORY)
+  get_filename_component(solution_name "${solution}" NAME)
+  string(REPLACE "-" "_" expected_name "${slug}.hpp")
+  if(NOT solution_name STREQUAL expected_name)
+    # The test asks for <slug.hpp>; this file of that name hands on to the solution.
+    set(directory "${CMAKE_BINARY_DIR}/solutions/${target}")
+    file(CONFIGURE OUTPUT "${directory}/${expected_name}" CONTENT "#include \"${solution}\"\n" @ONLY)
+  endif()
+  set(${result} "${directory}" PARENT_SCOPE)
+endfunction()
 
 # Sets `result` to the objects of what the exercise is given as sources, compiled for the lens.
 function(compile_given slug lens sources libraries result)
@@ -40,15 +54,7 @@ function(add_test_program target lens slug test_source solution libraries given)
   # For what the chapter gives to several exercises: #include <given/interpreter_lock.hpp>
   set(chapter_directory "${CMAKE_CURRENT_SOURCE_DIR}")
   set(output "${CMAKE_BINARY_DIR}/programs/${slug}/${target}")
-  get_filename_component(solution_name "${solution}" NAME)
-  string(REPLACE "-" "_" expected_name "${slug}.hpp")
-  if(solution_name STREQUAL expected_name)
-    get_filename_component(include_directory "${solution}" DIRECTORY)
-  else()
-    # The test asks for <slug.hpp>; this file of that name hands on to the solution.
-    set(include_directory "${CMAKE_BINARY_DIR}/solutions/${target}")
-    file(CONFIGURE OUTPUT "${include_directory}/${expected_name}" CONTENT "#include \"${solution}\"\n" @ONLY)
-  endif()
+  name_solution(${target} ${slug} "${solution}" include_directory)
 
   if(lens STREQUAL "tsan" OR lens STREQUAL "explore")
     # Compiled once, linked for either lens.
@@ -151,6 +157,12 @@ function(exercise directory)
     add_gallery_program(${slug}.wrong.${name}.${lens} ${lens} ${slug} ${id} "${test_source}" "${solution}" "${EXERCISE_LIBRARIES}" "${given}")
   endforeach()
 
+  fuzz_targets(${slug} "${solutions}" "${EXERCISE_LIBRARIES}" fuzz)
+  list(JOIN fuzz "\", \"" fuzz)
+  if(fuzz)
+    set(fuzz "\"${fuzz}\"")
+  endif()
+
   # How the test support wants to be linked, for the bare build that the latency benchmark compares with.
   set(link_options "")
   foreach(library exercise_plain ${EXERCISE_LIBRARIES})
@@ -161,7 +173,7 @@ function(exercise directory)
   endforeach()
   list(JOIN link_options "\", \"" link_options)
   list(JOIN EXERCISE_LENSES "\", \"" lenses)
-  set(entry "{\"id\": \"${id}\", \"slug\": \"${slug}\", \"folder\": \"chapters/${chapter}/${directory}\", \"solutions\": \"solutions/${chapter}/${directory}\", \"lenses\": [\"${lenses}\"], \"time_limit\": ${EXERCISE_TIME_LIMIT}, \"link_options\": [\"${link_options}\"]}")
+  set(entry "{\"id\": \"${id}\", \"slug\": \"${slug}\", \"folder\": \"chapters/${chapter}/${directory}\", \"solutions\": \"solutions/${chapter}/${directory}\", \"lenses\": [\"${lenses}\"], \"time_limit\": ${EXERCISE_TIME_LIMIT}, \"link_options\": [\"${link_options}\"], \"fuzz\": [${fuzz}]}")
   set_property(GLOBAL APPEND PROPERTY "INTERLEAVE_MANIFEST ${INTERLEAVE_ROOT}" "${entry}")
 endfunction()
 

@@ -42,3 +42,10 @@ endforeach()
 add_library(instrumented INTERFACE)
 target_compile_options(instrumented INTERFACE -O1 -g -fno-omit-frame-pointer -fsanitize=thread)
 target_link_options(instrumented INTERFACE -fuse-ld=lld)
+
+# What Fuzz.cmake makes. The fuzzer brings the main function.
+add_library(lens_fuzz INTERFACE)
+target_compile_options(lens_fuzz INTERFACE -O1 -gline-tables-only -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined
+  -fno-sanitize-recover=undefined)
+target_link_options(lens_fuzz INTERFACE -fsanitize=fuzzer,address,undefined -fuse-ld=lld)
+target_link_libraries(lens_fuzz INTERFACE Threads::Threads)

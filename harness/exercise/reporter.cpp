@@ -55,10 +55,13 @@ void Reporter::OnTestStart(const ::testing::TestInfo& test) {
 
 void Reporter::OnTestPartResult(const ::testing::TestPartResult& result) {
   stop_stray_child(std::source_location::current(), "and went on with the test");
-  if (!result.failed() || session::silent) return;
+  if (session::silent) return;
+  std::string file = result.file_name() == nullptr ? "" : result.file_name();
   std::string message = result.message();
+  if (result.skipped()) session::send_skipped(file, result.line_number(), message);
+  if (!result.failed()) return;
   FailureKind kind = take_kind(message);
-  session::send_failure(kind, result.file_name() == nullptr ? "" : result.file_name(), result.line_number(), message);
+  session::send_failure(kind, file, result.line_number(), message);
 }
 
 void Reporter::OnTestEnd(const ::testing::TestInfo& test) {

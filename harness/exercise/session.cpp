@@ -70,6 +70,14 @@ void send_test_ended(std::string_view test, bool passed) {
 
 void send_program_ended() { send({{"event", "program ended"}}); }
 
+void send_skipped(std::string_view file, int line, std::string_view reason) {
+  send({{"event", "skipped"},
+        {"test", state().test},
+        {"file", file},
+        {"line", line},
+        {"reason", reason.substr(0, longest_message)}});
+}
+
 void send_failure(FailureKind kind, std::string_view file, int line, std::string_view message) {
   send({{"event", "failure"},
         {"test", state().test},

@@ -25,6 +25,8 @@ void send_plan(const std::string& tests_json);
 void send_test_started(std::string_view test);
 void send_test_ended(std::string_view test, bool passed);
 void send_program_ended();
+/// The running test does without what this machine lacks; `file` and `line` are where it says so.
+void send_skipped(std::string_view file, int line, std::string_view reason);
 void send_failure(FailureKind kind, std::string_view file, int line, std::string_view message);
 /// From now on, should nothing in the tree be able to run any more, this is what the test was waiting for.
 void send_awaiting(FailureKind kind, std::string_view message);

@@ -2,6 +2,10 @@
 
 // What a test of an exercise includes, and what every test program has precompiled.
 
+#if __has_feature(thread_sanitizer)  // what the explorer needs to come first
+#include "explorer/weak_exchange.hpp"
+#endif
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,8 +75,10 @@ void explore_in_child(const std::function<void()>& body, const Options& options,
     ::_exit(0);
   }
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  rusage usage{};
+  while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
   }
+  outcome.memory = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
   explain_the_end(outcome, status);
 }
 
@@ -88,6 +91,7 @@ Report report_of(const Outcome& outcome) {
   report.schedules = outcome.schedules;
   report.steps = outcome.steps;
   report.seconds = outcome.seconds;
+  report.memory = outcome.memory;
   report.cut = outcome.cut;
   report.complete_bound = outcome.complete_bound;
   report.within_bound = outcome.within_bound;
@@ -184,6 +188,7 @@ const char* name_of(OperationKind kind) {
                                           "stores",
                                           "updates",
                                           "compares",
+                                          "fails for no reason at",
                                           "fence",
                                           "waits on",
                                           "wakes",

@@ -92,6 +92,7 @@ struct Report {
   std::uint64_t schedules = 0;  // that were run
   std::uint64_t steps = 0;      // of all of them
   double seconds = 0;
+  std::uint64_t memory = 0;        // bytes: the most that the exploring process had resident at any time
   std::uint64_t cut = 0;           // schedules that were run on fairly, because they did not end
   int complete_bound = -1;         // every schedule with at most so many preemptions was seen
   std::uint64_t within_bound = 0;  // and there were so many

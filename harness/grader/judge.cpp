@@ -95,6 +95,8 @@ class Judge {
         program_ended_ = true;
       } else if (what == "failure") {
         add_reported(event);
+      } else if (what == "skipped") {
+        add_skipped(event);
       } else if (what == "explored") {
         add_explored(event);
       } else if (what == "awaiting") {
@@ -114,13 +116,23 @@ class Judge {
     failure.message = event.value("message", "");
     failure.place = {event.value("file", ""), event.value("line", 0)};
     if (failure.message.starts_with("Failed\n")) failure.message.erase(0, 7);
+    // What else such a test says comes of that.
+    if (!failure.test.empty() && failure.test == last_not_done_) return;
     if (failure.place.file == learner_file_) {
       failure.learner = failure.place;
     } else {
       failure.learner = subject_of(failure.test, learner_file_);
     }
-    not_done_ |= failure.kind == FailureKind::not_done;
+    if (failure.kind == FailureKind::not_done) last_not_done_ = failure.test;
     add(std::move(failure));
+  }
+
+  // What a machine lacks is for the test to say, not for the learner's code.
+  void add_skipped(const nlohmann::json& event) {
+    std::string test = event.value("test", ""), file = event.value("file", "");
+    if (file != learner_file_) return verdict_.skipped.push_back({test, event.value("reason", "")});
+    Place place{file, event.value("line", 0)};
+    add({FailureKind::forbidden_shortcut, test, "the graded file skips the test that judges it", place, place, {}, ""});
   }
 
   void add_explored(const nlohmann::json& event) {
@@ -158,7 +170,7 @@ class Judge {
       case RunOutcome::End::finished:
         break;
     }
-    if (not_done_ && !program_ended_) {
+    if (!last_not_done_.empty() && !program_ended_) {
       // Code that is not written yet ended the program from a thread or a child; what comes after is not written
       // either.
       return;
@@ -283,7 +295,7 @@ class Judge {
   std::vector<nlohmann::json> awaiting_;
   std::optional<nlohmann::json> crash_;
   bool program_ended_ = false;
-  bool not_done_ = false;
+  std::string last_not_done_;  // the last test that met what is not written yet
 };
 
 }  // namespace

@@ -18,6 +18,13 @@ std::string summary(const Failure& failure) {
   return text;
 }
 
+const std::string* reason_to_skip(const LensVerdict& verdict, const std::string& test) {
+  for (const Skipped& skipped : verdict.skipped) {
+    if (skipped.test == test) return &skipped.reason;
+  }
+  return nullptr;
+}
+
 std::string complaint_about_stub(const LensVerdict& verdict, const Solution& solution) {
   std::map<std::string, const Failure*> first;
   for (const Failure& failure : verdict.failures) first.try_emplace(failure.test, &failure);
@@ -25,6 +32,7 @@ std::string complaint_about_stub(const LensVerdict& verdict, const Solution& sol
     return verdict.failures.empty() ? "the stub ran no test" : summary(verdict.failures.front());
   bool ended_by_not_done = !verdict.failures.empty() && verdict.failures.back().kind == FailureKind::not_done;
   for (const std::string& test : verdict.tests) {
+    if (reason_to_skip(verdict, test)) continue;
     if (auto it = first.find(test); it == first.end()) {
       bool not_reached =
           std::find(verdict.not_reported.begin(), verdict.not_reported.end(), test) != verdict.not_reported.end();
@@ -55,6 +63,13 @@ std::string missing_here(const Solution& solution) {
     return possible ? "" : need;
   }
   return "";
+}
+
+std::string not_judged_here(const LensVerdict& verdict, const Solution& solution) {
+  auto caught = solution.role == Solution::Role::wrong ? caught_line_of(solution.file) : std::nullopt;
+  if (!caught || (!verdict.failures.empty() && verdict.failures.front().test == caught->test)) return "";
+  const std::string* reason = reason_to_skip(verdict, caught->test);
+  return reason == nullptr ? "" : caught->test + " was skipped: " + *reason;
 }
 
 std::string complaint_about(const LensVerdict& verdict, const Exercise& exercise, const Solution& solution) {

@@ -19,6 +19,10 @@ std::vector<std::string> lenses_of_proof(const Exercise& exercise, const Solutio
 /// namespaces, as its `// needs: ` line says. Empty if nothing is missing.
 std::string missing_here(const Solution& solution);
 
+/// Why this machine could not judge a wrong answer: what the test that must catch it said when it skipped. Empty if it
+/// ran.
+std::string not_judged_here(const LensVerdict& verdict, const Solution& solution);
+
 /// Every test earns its place: the tests of `all` that no wrong answer is caught by.
 std::vector<std::string> tests_without_a_mistake(const Exercise& exercise, const std::vector<std::string>& all);
 

@@ -31,6 +31,7 @@ std::string sort_of_object(const std::string& operation) {
       {"stores", "atomic"},
       {"updates", "atomic"},
       {"compares", "atomic"},
+      {"fails for no reason at", "atomic"},
       {"wakes", "atomic"},
       {"reads", "variable"},
       {"writes", "variable"},

@@ -56,6 +56,12 @@ struct Failure {
   Timeline timeline{};               // of an exploration; no rows where there was none
 };
 
+/// A test, or a part of one, that did without what this machine lacks: neither passed nor failed.
+struct Skipped {
+  std::string test;
+  std::string reason;
+};
+
 /// What one lens saw.
 struct LensVerdict {
   std::string lens;
@@ -63,6 +69,7 @@ struct LensVerdict {
   std::vector<std::string> tests;         // all, in order
   std::vector<std::string> not_reported;  // those that never came to an end: they have failed
   std::vector<Failure> failures;          // in the order in which they happened
+  std::vector<Skipped> skipped;           // what this machine could not judge
   std::string output;                     // what the program printed
   std::vector<Explored> explored;         // the tests that were explored
   double build_seconds = 0;
@@ -90,8 +97,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Timeline, threads, rows, waiting
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Explored, test, schedules, complete_bound, within_bound, strategy,
                                                 failed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Failure, kind, test, message, learner, place, details, raw, timeline)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(LensVerdict, lens, passed, tests, not_reported, failures, output,
-                                                explored, build_seconds, run_seconds)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Skipped, test, reason)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(LensVerdict, lens, passed, tests, not_reported, failures, skipped,
+                                                output, explored, build_seconds, run_seconds)
 void to_json(nlohmann::json& json, const Verdict& verdict);
 void from_json(const nlohmann::json& json, Verdict& verdict);
 

@@ -70,6 +70,7 @@ Workbook Workbook::open(const fs::path& directory) {
     exercise.lenses = entry.at("lenses").get<std::vector<std::string>>();
     exercise.time_limit = entry.at("time_limit");
     exercise.link_options = entry.at("link_options").get<std::vector<std::string>>();
+    exercise.fuzz = entry.at("fuzz").get<std::vector<std::string>>();
     workbook.exercises.push_back(std::move(exercise));
   }
   return workbook;

@@ -11,13 +11,14 @@ namespace interleave {
 
 /// One exercise, as exercise() in CMake declared it.
 struct Exercise {
-  std::string id;                   // "1.2"
-  std::string slug;                 // "run-command"
-  std::filesystem::path folder;     // absolute
-  std::filesystem::path solutions;  // absolute
-  std::vector<std::string> lenses;  // in the order in which they are shown
+  std::string id;                         // "1.2"
+  std::string slug;                       // "run-command"
+  std::filesystem::path folder;           // absolute
+  std::filesystem::path solutions;        // absolute
+  std::vector<std::string> lenses;        // in the order in which they are shown
   std::vector<std::string> link_options;  // that the test support needs, whatever the lens
-  int time_limit = 20;              // seconds, of one test
+  std::vector<std::string> fuzz;          // the fuzz targets: programs, and tests of CTest; none without libFuzzer
+  int time_limit = 20;                    // seconds, of one test
 
   std::string base() const;                    // "run_command"
   std::filesystem::path learner_file() const;  // the one file that the learner edits

@@ -33,6 +33,18 @@ TEST_F(JudgeTest, PassesOnlyWhenEveryTestCameToItsEnd) {
   EXPECT_TRUE(verdict().passed);
 }
 
+TEST_F(JudgeTest, NamesWhatTheMachineCouldNotJudge) {
+  add({{"event", "skipped"}, {"test", "Subject.First"}, {"file", "/a/subject_test.cpp"}, {"reason", "one CPU"}});
+  end_of("Subject.First");
+  add({{"event", "test started"}, {"test", "Subject.Second"}});
+  end_of("Subject.Second");
+  add({{"event", "program ended"}});
+  EXPECT_TRUE(verdict().passed);
+  ASSERT_EQ(verdict().skipped.size(), 1u);
+  EXPECT_EQ(verdict().skipped[0].test, "Subject.First");
+  EXPECT_EQ(verdict().skipped[0].reason, "one CPU");
+}
+
 TEST_F(JudgeTest, FailsTheTestsThatAnEarlyExitDidNotReport) {
   end_of("Subject.First");
   LensVerdict early = verdict();
@@ -45,6 +57,14 @@ TEST_F(JudgeTest, FailsAProgramThatSaysNothing) {
   outcome.events.clear();
   EXPECT_FALSE(verdict().passed);
   EXPECT_FALSE(verdict().failures.empty());
+}
+
+TEST_F(JudgeTest, SaysOnceThatATestMeetsWhatIsNotDone) {
+  add({{"event", "failure"}, {"test", "Subject.First"}, {"kind", "not done"}, {"message", "not done yet: write f"}});
+  add({{"event", "failure"}, {"test", "Subject.First"}, {"message", "C++ exception thrown in the test body"}});
+  end_of("Subject.First");
+  add({{"event", "failure"}, {"test", "Subject.Second"}, {"kind", "not done"}, {"message", "not done yet: write f"}});
+  EXPECT_EQ(verdict().failures.size(), 2u);
 }
 
 TEST_F(JudgeTest, NamesTheSignalOfACrash) {

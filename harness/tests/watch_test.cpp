@@ -58,6 +58,15 @@ TEST_F(Watch, SeesASaveByRename) {
   EXPECT_TRUE(terminal.shows("Solved.")) << terminal.screen();
 }
 
+TEST_F(Watch, GoesToTheExerciseThatIsSaved) {
+  PseudoTerminal terminal({program}, environment);
+  ASSERT_TRUE(terminal.shows("not done yet"));
+  fs::path other = root / "chapters/01-fixture/03-counter/counter.hpp";
+  std::ofstream(other, std::ios::app).close();  // saved as it was
+  EXPECT_TRUE(terminal.shows("1.3 counter")) << terminal.screen();
+  EXPECT_TRUE(terminal.shows("counter.hpp:")) << terminal.screen();
+}
+
 TEST_F(Watch, ASaveDuringACheckStartsAnew) {
   PseudoTerminal terminal({program}, environment);
   ASSERT_TRUE(terminal.shows("not done yet"));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "tool/timeline_text.hpp"
@@ -48,12 +49,21 @@ std::string claim_of(const std::vector<Explored>& explored) {
                      within, schedules);
 }
 
+// A test may do without more than one thing.
+std::size_t skipped_tests(const LensVerdict& lens) {
+  std::set<std::string> tests;
+  for (const Skipped& skipped : lens.skipped) tests.insert(skipped.test);
+  return tests.size();
+}
+
 }  // namespace
 
 std::string lens_line(const LensVerdict& lens, const Style& style) {
   std::string result;
   if (lens.passed) {
-    result = fmt::format("{} all {} tests pass", style.pass(), lens.tests.size());
+    std::size_t run = lens.tests.size() - skipped_tests(lens);
+    result = fmt::format("{} all {} tests pass", style.pass(), run);
+    if (run < lens.tests.size()) result += " that this machine can run";
   } else if (lens.tests.empty()) {
     result = fmt::format("{} {}", style.fail(), lens.failures.empty() ? "failed" : name_of(lens.failures.front().kind));
   } else {
@@ -66,7 +76,14 @@ std::string lens_line(const LensVerdict& lens, const Style& style) {
   }
   if (lens.passed && !lens.explored.empty()) result += ": " + claim_of(lens.explored);
   std::string time = fmt::format("{:.2f} s", lens.build_seconds + lens.run_seconds);
-  return fmt::format("  {:<8}{}  {}\n", lens.lens, result, style.dim(time));
+  std::string text = fmt::format("  {:<8}{}  {}\n", lens.lens, result, style.dim(time));
+  std::map<std::string, std::string> tests_by_reason;
+  for (const Skipped& skipped : lens.skipped) tests_by_reason[skipped.reason] += " " + skipped.test;
+  for (const auto& [reason, tests] : tests_by_reason) {
+    text += style.dim(fold(fmt::format("not judged here{}{}:{}", reason.empty() ? "" : ", ", reason, tests), style.width,
+                           "            "));
+  }
+  return text;
 }
 
 std::string explanation(const LensVerdict& lens, const Failure& failure, const std::string& root, const Style& style) {

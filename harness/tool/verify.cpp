@@ -184,6 +184,35 @@ void run_own_tests(const Session& session, const std::string& program, Tally& ta
   }
 }
 
+// Runs the fuzz targets. CMake knows how; see harness/cmake/Fuzz.cmake.
+void run_fuzz_targets(const Session& session, const std::vector<const Exercise*>& exercises, const BuildResult& built,
+                      Tally& tally) {
+  auto has_source = [](const Exercise* exercise) { return fs::exists(exercise->solutions / "fuzz.cpp"); };
+  if (std::none_of(exercises.begin(), exercises.end(), has_source)) return;
+  tally.section("Running the fuzz targets");
+  for (const Exercise* exercise : exercises) {
+    if (has_source(exercise) && exercise->fuzz.empty()) {
+      tally.section("Not run on this machine, which has no libFuzzer: " + exercise->id + " " + exercise->slug);
+    }
+    for (const std::string& target : exercise->fuzz) {
+      if (built.failed.contains(target)) {
+        tally.record(target, "does not compile:\n" + output_of_target(built.output, target));
+        continue;
+      }
+      Command command;
+      command.arguments = {"ctest",
+                           "--test-dir",
+                           session.workbook.build.string(),
+                           "--output-on-failure",
+                           "-R",
+                           "^" + target + "$",
+                           "--no-tests=error"};
+      Captured captured = run_and_capture(command);
+      tally.record(target, captured.ending.succeeded() ? "" : captured.text);
+    }
+  }
+}
+
 }  // namespace
 
 int verify(Session& session, const VerifyOptions& options) {
@@ -205,7 +234,11 @@ int verify(Session& session, const VerifyOptions& options) {
   }
   std::vector<std::string> targets;
   for (const Proof& proof : proofs) targets.push_back(proof.target());
-  if (everything) targets.insert(targets.end(), {"grader_tests", "tool_tests", "explorer_tests"});
+  if (everything) targets.insert(targets.end(), {"grader_tests", "tool_tests", "explorer_tests", "digits_tests", "server_tests"});
+  if (options.lens.empty()) {
+    for (const Exercise* exercise : exercises)
+      targets.insert(targets.end(), exercise->fuzz.begin(), exercise->fuzz.end());
+  }
 
   tally.section(fmt::format("Building {} programs", targets.size()));
   BuildResult built = build(session.workbook, targets);
@@ -236,6 +269,10 @@ int verify(Session& session, const VerifyOptions& options) {
         if (right) run.schedules = options.schedules;
         run.stop_at_first_failure = wrong;
         LensVerdict verdict = run_and_judge(*proof.workbook, *proof.exercise, proof.solution, proof.lens, run);
+        if (std::string reason = not_judged_here(verdict, proof.solution); !reason.empty()) {
+          tally.section(fmt::format("Not proven on this machine: {}: {}", proof.name(), reason));
+          continue;
+        }
         std::string complaint = complaint_about(verdict, *proof.exercise, proof.solution);
         if (wrong && complaint.empty() && proof.lens == "explore") {
           std::lock_guard lock(mutex);
@@ -260,10 +297,11 @@ int verify(Session& session, const VerifyOptions& options) {
   }
   if (options.lens.empty()) {
     for (const Exercise* exercise : exercises) check_exercise(session, *exercise, tests[exercise], tally);
+    run_fuzz_targets(session, exercises, built, tally);
   }
   if (everything) {
     tally.section("Running the harness's own tests");
-    for (const char* program : {"grader_tests", "tool_tests", "explorer_tests"}) {
+    for (const char* program : {"grader_tests", "tool_tests", "explorer_tests", "digits_tests", "server_tests"}) {
       if (built.failed.contains(program)) {
         tally.record(program, failure_from_build(output_of_target(built.output, program), "").message);
       } else {
@@ -291,8 +329,12 @@ int prove(Session& session, const std::string& solution_file, const std::string&
         return 1;
       }
     }
-    std::string complaint =
-        complaint_about(run_and_judge(session.workbook, exercise, solution, lens), exercise, solution);
+    LensVerdict verdict = run_and_judge(session.workbook, exercise, solution, lens);
+    if (std::string reason = not_judged_here(verdict, solution); !reason.empty()) {
+      fmt::print("{} cannot be proven on this machine: {}\n", solution.name, reason);
+      return 0;
+    }
+    std::string complaint = complaint_about(verdict, exercise, solution);
     if (complaint.empty()) {
       fmt::print("{} is judged rightly under {}\n", solution.name, lens);
       return 0;

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <system_error>
 
@@ -67,15 +68,18 @@ class Watch {
     signals_ = ::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
     changes_ = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (signals_ < 0 || changes_ < 0) throw std::system_error(errno, std::generic_category(), "watching files");
+    for (const Exercise& each : session_.workbook.exercises) {
+      // The folder and not the file: an editor that saves by rename puts another file in its place.
+      int folder = ::inotify_add_watch(changes_, each.folder.c_str(),
+                                       IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE);
+      if (folder >= 0) watched_[folder] = &each;
+    }
   }
 
   void open_exercise(const Exercise& exercise) {
     exercise_ = &exercise;
-    if (watched_ >= 0) ::inotify_rm_watch(changes_, watched_);
-    // The folder and not the file: an editor that saves by rename puts another file in its place.
-    watched_ = ::inotify_add_watch(changes_, exercise.folder.c_str(),
-                                   IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE);
-    message_ = watched_ < 0 ? exercise.folder.string() + " cannot be watched. Press r to check by hand." : "";
+    bool is_watched = std::any_of(watched_.begin(), watched_.end(), [&](auto& each) { return each.second == &exercise; });
+    message_ = is_watched ? "" : exercise.folder.string() + " cannot be watched. Press r to check by hand.";
     try {
       session_.progress.set_current(exercise.slug);
     } catch (const std::runtime_error& error) {
@@ -126,18 +130,24 @@ class Watch {
 
   void on_changes() {
     alignas(inotify_event) char buffer[4096];
-    std::string wanted = exercise_->learner_file().filename().string();
-    bool saved = false;
+    const Exercise* changed = nullptr;
     for (ssize_t size; (size = ::read(changes_, buffer, sizeof(buffer))) > 0;) {
       for (char* at = buffer; at < buffer + size;) {
         auto* event = reinterpret_cast<inotify_event*>(at);
-        saved |= event->len > 0 && wanted == event->name;
         at += sizeof(inotify_event) + event->len;
+        auto it = watched_.find(event->wd);
+        if (it == watched_.end() || event->len == 0) continue;
+        const Exercise* exercise = it->second;
+        bool saved = (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0;
+        if (exercise->learner_file().filename() == event->name && (saved || exercise == exercise_)) changed = exercise;
       }
     }
-    if (saved) {
-      message_.clear();
+    if (changed == nullptr) return;
+    message_.clear();
+    if (changed == exercise_) {
       start_check();
+    } else {
+      open_exercise(*changed);  // whoever saves another one works on that
     }
   }
 
@@ -360,7 +370,8 @@ class Watch {
   Session& session_;
   const Exercise* exercise_;
   std::optional<KeyMode> keys_;
-  int signals_ = -1, changes_ = -1, watched_ = -1;
+  int signals_ = -1, changes_ = -1;
+  std::map<int, const Exercise*> watched_;  // by the number that inotify gave to its folder
   std::optional<Process> check_;
   std::optional<Pipe> results_;
   std::string unread_, complaint_, message_;

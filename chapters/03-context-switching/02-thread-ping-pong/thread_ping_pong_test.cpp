@@ -77,6 +77,7 @@ TEST_F(ThreadPingPong, GivesTheCallerItsCpusBack) {
   NEEDS_AFFINITY();
   in_parent([&] { return thread_ping_pong(1, 1); });
   EXPECT_EQ(cpus_of(0), allowed) << "the CPUs that the calling thread may use after the call";
+  NEEDS_TWO_CPUS();
 }
 
 TEST_F(ThreadPingPong, EndsTheGameWhenTheClockThrows) {
@@ -88,6 +89,7 @@ TEST_F(ThreadPingPong, EndsTheGameWhenTheClockThrows) {
       << "at the first reading";
   EXPECT_THROW(in_parent([&] { return thread_ping_pong(10, 1, std::ref(second)); }), OutOfOrder) << "at the second";
   EXPECT_EQ(cpus_of(0), allowed) << "the CPUs that the calling thread may use after an exception";
+  NEEDS_TWO_CPUS();
 }
 
 TEST_F(ThreadPingPong, SleepsWhileItWaitsForTheToken) {

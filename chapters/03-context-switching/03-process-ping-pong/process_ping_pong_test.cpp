@@ -117,6 +117,7 @@ TEST_F(ProcessPingPong, GivesTheCallerItsCpusBack) {
   NEEDS_AFFINITY();
   in_parent([&] { return process_ping_pong(1, 1, 0); });
   EXPECT_EQ(cpus_of(0), allowed) << "the CPUs that the calling thread may use after the call";
+  NEEDS_TWO_CPUS();
 }
 
 TEST_F(ProcessPingPong, EndsTheGameWhenTheClockThrows) {
@@ -127,6 +128,7 @@ TEST_F(ProcessPingPong, EndsTheGameWhenTheClockThrows) {
   EXPECT_THROW(in_parent([&] { return process_ping_pong(10, 1, 0, std::ref(first)); }), OutOfOrder) << "first reading";
   EXPECT_THROW(in_parent([&] { return process_ping_pong(10, 1, 0, std::ref(second)); }), OutOfOrder) << "second one";
   EXPECT_EQ(cpus_of(0), allowed) << "the CPUs that the calling thread may use after an exception";
+  NEEDS_TWO_CPUS();
 }
 
 TEST_F(ProcessPingPong, SaysSoWhenTheChildCannotBeStarted) {

@@ -90,6 +90,6 @@ class PingPongTest : public testing::Test {
 #define NEEDS_AFFINITY() \
   if (!allow(allowed)) GTEST_SKIP() << "this machine does not let a thread choose its CPUs (sched_setaffinity)"
 #define NEEDS_TWO_CPUS() \
-  if (allowed.size() < 2) GTEST_SKIP() << "this process may use one CPU only, so nobody can be on another"
+  if (allowed.size() < 2) GTEST_SKIP() << "this process may use one CPU only, so no other can be asked for, lost or kept"
 #define NEEDS_COUNTERS() \
   if (!kernel_counts_switches()) GTEST_SKIP() << "this kernel does not count context switches (getrusage)"

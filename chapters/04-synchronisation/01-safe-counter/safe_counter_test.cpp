@@ -5,7 +5,7 @@
 using interleave::Rendezvous;
 
 TEST(SafeCounter, CountsInOneThread) {
-  safe_counter counter;
+  SafeCounter counter;
   EXPECT_EQ(counter.value(), 0) << "a counter begins at 0";
   counter.increment();
   counter.increment();
@@ -15,7 +15,7 @@ TEST(SafeCounter, CountsInOneThread) {
 }
 
 TEST(SafeCounter, RefusesToGoBeyondTheLimitAndGoesOn) {
-  safe_counter counter;
+  SafeCounter counter;
   EXPECT_TRUE(counter.increment_below(1)) << "0 is less than the limit 1";
   EXPECT_FALSE(counter.increment_below(1)) << "1 is not less than the limit 1";
   EXPECT_EQ(counter.value(), 1) << "the refused one adds nothing";
@@ -24,7 +24,7 @@ TEST(SafeCounter, RefusesToGoBeyondTheLimitAndGoesOn) {
 }
 
 TEST(SafeCounter, PassesAnExceptionOnAndGoesOn) {
-  safe_counter counter;
+  SafeCounter counter;
   counter.increment();
   EXPECT_THROW(counter.update([](long) -> long { throw std::domain_error("no such number"); }), std::domain_error)
       << "the exception of `change` comes out of update()";
@@ -38,7 +38,7 @@ TEST(SafeCounter, KeepsNobodyFromAnotherCounter) {
     both_inside.arrive_and_wait();
     return n + 1;
   };
-  safe_counter one, other;
+  SafeCounter one, other;
   std::thread first([&] { one.update(meet); });
   std::thread second([&] { other.update(meet); });
   first.join(), second.join();
@@ -46,7 +46,7 @@ TEST(SafeCounter, KeepsNobodyFromAnotherCounter) {
 }
 
 INTERLEAVING_TEST(SafeCounter, CountsEveryIncrement) {
-  safe_counter counter;
+  SafeCounter counter;
   auto twice = [&] {
     counter.increment();
     counter.increment();
@@ -57,7 +57,7 @@ INTERLEAVING_TEST(SafeCounter, CountsEveryIncrement) {
 }
 
 INTERLEAVING_TEST(SafeCounter, CanBeReadWhileOthersCount) {
-  safe_counter counter;
+  SafeCounter counter;
   std::thread writer([&] {
     counter.increment();
     counter.increment();
@@ -70,7 +70,7 @@ INTERLEAVING_TEST(SafeCounter, CanBeReadWhileOthersCount) {
 }
 
 INTERLEAVING_TEST(SafeCounter, StaysWithinTheLimit) {
-  safe_counter counter;
+  SafeCounter counter;
   std::atomic<int> successes = 0;
   auto one_place = [&] { successes += counter.increment_below(1) ? 1 : 0; };
   std::thread one(one_place), two(one_place);
@@ -80,7 +80,7 @@ INTERLEAVING_TEST(SafeCounter, StaysWithinTheLimit) {
 }
 
 INTERLEAVING_TEST(SafeCounter, UpdatesAsAWhole) {
-  safe_counter counter;
+  SafeCounter counter;
   std::atomic<int> calls = 0;
   auto add = [&](long amount) {
     counter.update([&calls, amount](long n) {
@@ -96,7 +96,7 @@ INTERLEAVING_TEST(SafeCounter, UpdatesAsAWhole) {
 }
 
 TEST(CountInThreads, Counts400000InFourThreads) {
-  safe_counter counter;
+  SafeCounter counter;
   count_in_threads(counter, 4, 100'000);
   EXPECT_EQ(counter.value(), 400'000) << "4 threads with 100,000 increments each";
 }

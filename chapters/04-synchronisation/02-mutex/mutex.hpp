@@ -17,11 +17,11 @@
 ///
 /// Any thread may call any function at any time, except that unlock() is for the thread that has the mutex, and lock()
 /// and try_lock() are for threads that do not. It is destroyed when no thread uses it. Begins as free.
-class mutex {
+class Mutex {
  public:
-  mutex() = default;
-  mutex(const mutex&) = delete;
-  mutex& operator=(const mutex&) = delete;
+  Mutex() = default;
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
 
   /// Takes the mutex. If another thread has it, sleeps until it is free: without a time limit, and without using the
   /// CPU for longer than it takes to fall asleep.
@@ -29,7 +29,7 @@ class mutex {
     interleave::not_done();  //
   }
 
-  /// Takes the mutex if it is free, and returns whether it did. Never waits.
+  /// Takes the mutex if it is free, and returns whether it did. Never waits. (std::mutex may fail to take a free one.)
   bool try_lock() {
     interleave::not_done();  //
   }

@@ -8,7 +8,7 @@ using interleave::Onlooker;
 namespace {
 
 // What try_lock() says to a thread that does not have the mutex; it is given back at once.
-bool another_thread_can_take(mutex& m) {
+bool another_thread_can_take(Mutex& m) {
   bool taken = false;
   std::thread([&] {
     taken = m.try_lock();
@@ -19,8 +19,8 @@ bool another_thread_can_take(mutex& m) {
 
 }  // namespace
 
-TEST(Mutex, LetsTryLockInOnlyWhenItIsFree) {
-  mutex m;
+INTERLEAVING_TEST(Mutex, LetsTryLockInOnlyWhenItIsFree) {
+  Mutex m;
   EXPECT_TRUE(m.try_lock()) << "nobody has the mutex yet";
   EXPECT_FALSE(another_thread_can_take(m)) << "the test's thread has taken it with try_lock()";
   m.unlock();
@@ -31,7 +31,7 @@ TEST(Mutex, LetsTryLockInOnlyWhenItIsFree) {
 }
 
 TEST(Mutex, IsALockOfItsOwn) {
-  mutex one, other;
+  Mutex one, other;
   one.lock();
   EXPECT_TRUE(another_thread_can_take(other))
       << FailureKind::over_synchronised << "one mutex is held, and that must keep nobody from another mutex";
@@ -39,15 +39,15 @@ TEST(Mutex, IsALockOfItsOwn) {
 }
 
 TEST(Mutex, IsSmall) {
-  mutex m;
+  Mutex m;
   m.lock();
   m.unlock();
-  EXPECT_LE(sizeof(mutex), 16U) << FailureKind::forbidden_shortcut
+  EXPECT_LE(sizeof(Mutex), 16U) << FailureKind::forbidden_shortcut
                                 << "bytes of a mutex: it is made of atomics, not of another lock";
 }
 
 TEST(Mutex, SleepsUntilItIsUnlocked) {
-  mutex m;
+  Mutex m;
   std::latch seen(1);
   m.lock();
   std::thread waiter([&] {
@@ -77,7 +77,7 @@ TEST(Mutex, SleepsUntilItIsUnlocked) {
 // eight, and beside a mutex that is small they would soon be none but those to the mutex.
 
 INTERLEAVING_TEST(Mutex, LetsOneThreadInAtATime) {
-  mutex m;
+  Mutex m;
   long entered = 0;
   auto enter = [&] {
     std::lock_guard lock(m);
@@ -89,7 +89,7 @@ INTERLEAVING_TEST(Mutex, LetsOneThreadInAtATime) {
 }
 
 INTERLEAVING_TEST(Mutex, ShowsTryLockWhatWasWrittenBeforeUnlock) {
-  mutex m;
+  Mutex m;
   long written = 0;
   std::atomic<bool> unlocked = false;
   std::thread writer([&] {
@@ -107,7 +107,7 @@ INTERLEAVING_TEST(Mutex, ShowsTryLockWhatWasWrittenBeforeUnlock) {
 }
 
 INTERLEAVING_TEST(Mutex, WakesTheWaiterWhateverTryLockDoes) {
-  mutex m;
+  Mutex m;
   long entered = 0;
   auto enter = [&] {
     std::lock_guard lock(m);

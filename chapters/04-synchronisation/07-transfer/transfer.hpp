@@ -8,7 +8,7 @@
 #include "exercise/not_done.hpp"
 
 /// What each account has. You may add members that begin as they should by themselves.
-struct account {
+struct Account {
   std::mutex mutex;  // whoever has it, and nobody else, reads or writes `balance`
   long balance = 0;
 };
@@ -21,13 +21,13 @@ struct account {
 /// negative.
 ///
 /// A transfer waits only for the mutexes of its own two accounts: while one waits, those between other accounts go on.
-inline bool transfer(account& from, account& to, long amount) {
+inline bool transfer(Account& from, Account& to, long amount) {
   (void)from, (void)to, (void)amount;  // take this line out once you use them
   interleave::not_done();
 }
 
 /// The sum of all balances at one moment: as long as money is only moved among these accounts, it is always the same.
-inline long total(std::span<account> accounts) {
+inline long total(std::span<Account> accounts) {
   (void)accounts;  // take this line out once you use it
   interleave::not_done();
 }

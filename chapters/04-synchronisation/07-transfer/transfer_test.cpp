@@ -11,7 +11,7 @@ using interleave::Rendezvous;
 
 namespace {
 
-long balance_of(account& a) {
+long balance_of(Account& a) {
   std::lock_guard lock(a.mutex);
   return a.balance;
 }
@@ -19,8 +19,8 @@ long balance_of(account& a) {
 }  // namespace
 
 TEST(Transfer, MovesWhatThereIs) {
-  std::vector<account> accounts(2);
-  account &a = accounts[0], &b = accounts[1];
+  std::vector<Account> accounts(2);
+  Account &a = accounts[0], &b = accounts[1];
   a.balance = 10;
   EXPECT_TRUE(transfer(a, b, 7)) << "there are 10";
   EXPECT_FALSE(transfer(a, b, 4)) << "there are 3 left";
@@ -33,8 +33,8 @@ TEST(Transfer, MovesWhatThereIs) {
 }
 
 TEST(Transfer, ToTheSameAccountChangesNothing) {
-  std::vector<account> accounts(1);
-  account& a = accounts[0];
+  std::vector<Account> accounts(1);
+  Account& a = accounts[0];
   a.balance = 10;
   Onlooker onlooker([](Onlooker& it) {
     if (it.wait_until_asleep().what == Onlooker::busy) {
@@ -50,8 +50,8 @@ TEST(Transfer, ToTheSameAccountChangesNothing) {
 }
 
 TEST(Transfer, GoesOnWhileAnotherOneWaits) {
-  std::vector<account> accounts(4);
-  account &a = accounts[0], &b = accounts[1], &c = accounts[2], &d = accounts[3];
+  std::vector<Account> accounts(4);
+  Account &a = accounts[0], &b = accounts[1], &c = accounts[2], &d = accounts[3];
   a.balance = c.balance = 10;
   EXPECT_TRUE(transfer(a, b, 1)) << "nobody has any of the mutexes";
   Rendezvous done(2, "transfer(a, b) to end while transfer(c, d) waits for the mutex of c, which the test has");
@@ -73,8 +73,8 @@ TEST(Transfer, GoesOnWhileAnotherOneWaits) {
 }
 
 TEST(Transfer, TotalAddsUp) {
-  std::vector<account> accounts(3);
-  for (long i = 0; account & each : accounts) each.balance = ++i;
+  std::vector<Account> accounts(3);
+  for (long i = 0; Account & each : accounts) each.balance = ++i;
   EXPECT_EQ(total(accounts), 6) << "1 + 2 + 3";
   EXPECT_TRUE(transfer(accounts[2], accounts[0], 3)) << "nobody has any of the mutexes any more";
   EXPECT_EQ(total(accounts), 6) << "after a transfer";
@@ -82,8 +82,8 @@ TEST(Transfer, TotalAddsUp) {
 }
 
 INTERLEAVING_TEST(Transfer, EndsWhenTwoMoveInOppositeDirections) {
-  std::vector<account> accounts(2);
-  account &a = accounts[0], &b = accounts[1];
+  std::vector<Account> accounts(2);
+  Account &a = accounts[0], &b = accounts[1];
   a.balance = b.balance = 10;
   std::thread there([&] { transfer(a, b, 1); });
   std::thread back([&] { transfer(b, a, 2); });
@@ -93,8 +93,8 @@ INTERLEAVING_TEST(Transfer, EndsWhenTwoMoveInOppositeDirections) {
 }
 
 INTERLEAVING_TEST(Transfer, NeverTakesMoreThanThereIs) {
-  std::vector<account> accounts(2);
-  account &a = accounts[0], &b = accounts[1];
+  std::vector<Account> accounts(2);
+  Account &a = accounts[0], &b = accounts[1];
   a.balance = 10;
   std::atomic<int> moved = 0;
   auto move_seven = [&] { moved += transfer(a, b, 7) ? 1 : 0; };
@@ -106,7 +106,7 @@ INTERLEAVING_TEST(Transfer, NeverTakesMoreThanThereIs) {
 }
 
 INTERLEAVING_TEST(Transfer, TotalIsThatOfOneMoment) {
-  std::vector<account> accounts(2);
+  std::vector<Account> accounts(2);
   accounts[0].balance = accounts[1].balance = 10;
   std::thread there([&] { transfer(accounts[0], accounts[1], 7); });
   std::thread back([&] { transfer(accounts[1], accounts[0], 5); });

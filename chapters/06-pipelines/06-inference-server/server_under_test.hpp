@@ -126,7 +126,8 @@ class Site {
     return name;
   }
 
-  // The fork server and its workers, if all of them sleep, with how often each was given the processor.
+  // The fork server and its workers, if all of them sleep, with how often each was given the processor. A worker that
+  // has ended and is still there is about to be waited for, by a fork server that does not sleep.
   std::optional<std::map<pid_t, std::string>> switches_of_sleeping_workers() const {
     std::map<pid_t, std::string> switches;
     std::vector<pid_t> processes = {fork_server_.pid()};
@@ -134,11 +135,24 @@ class Site {
     std::ifstream children(directory + "/task/" + std::to_string(fork_server_.pid()) + "/children");
     for (pid_t child; children >> child;) processes.push_back(child);
     for (pid_t process : processes) {
-      std::ifstream file("/proc/" + std::to_string(process) + "/status");
-      for (std::string line; std::getline(file, line);) {
-        if (line.starts_with("State:") && line[7] != 'S' && line[7] != 'Z') return std::nullopt;
-        if (line.find("ctxt_switches:") != std::string::npos) switches[process] += line;
+      const std::string before = switches_if_asleep(process);
+      // Only this file knows: a process that is about to sleep, and may yet find something to do, is in state S too.
+      std::ifstream file("/proc/" + std::to_string(process) + "/syscall");
+      std::string word;
+      if (before.empty() || !(file >> word) || word == "running" || switches_if_asleep(process) != before) {
+        return std::nullopt;
       }
+      switches[process] = before;
+    }
+    return switches;
+  }
+
+  static std::string switches_if_asleep(pid_t process) {
+    std::ifstream file("/proc/" + std::to_string(process) + "/status");
+    std::string switches;
+    for (std::string line; std::getline(file, line);) {
+      if (line.starts_with("State:") && line[7] != 'S') return "";
+      if (line.find("ctxt_switches:") != std::string::npos) switches += line;
     }
     return switches;
   }

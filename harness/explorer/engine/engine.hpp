@@ -71,6 +71,9 @@ class Engine {
   /// A value that the strategy chooses.
   int choose_value(int n, ValueKind kind);
 
+  /// Whether what may fail or end for no reason does so now.
+  bool happens_for_no_reason();
+
   void yield();
   void sleep_until(std::int64_t deadline);
   /// The virtual clock as a thread reads it: later with each reading in a row, so that a loop until then ends.

@@ -23,6 +23,7 @@ enum class OperationKind : std::uint8_t {
   store,
   exchange,  // any read-modify-write
   compare,   // one that did not write, because it found another value
+  fail,      // a weak one that will not write, for no reason
   fence,
   futex_wait,
   futex_wake,

@@ -10,7 +10,7 @@ namespace explorer {
 namespace {
 
 constexpr int most_early_time_outs = 2;
-constexpr int most_spurious_wakes = 2;
+constexpr int most_spurious = 2;
 // Threads that could run may be kept from it for a while, but not for ever: who waits for an hour waits for an event.
 constexpr std::int64_t slowest_machine = 60'000'000'000;  // virtual nanoseconds
 constexpr std::int64_t step_time = 100;                   // virtual nanoseconds
@@ -208,11 +208,8 @@ bool Engine::wait(SyncObject& object, WaitReason reason, std::int64_t deadline, 
   note_where_it_waits();
   make_blocked(me);
   if (deadline != never) set_deadline(me, deadline);
-  bool spurious = phase_.spurious_wake && spurious_ < most_spurious_wakes &&
-                  (reason == WaitReason::condition || reason == WaitReason::futex) &&
-                  choose_value(2, ValueKind::spurious) == 1;
+  bool spurious = (reason == WaitReason::condition || reason == WaitReason::futex) && happens_for_no_reason();
   if (spurious) {
-    ++spurious_;
     leave_queue(object.first_waiter, me);
     clear_deadline(me);
     me.notified = true;
@@ -282,6 +279,13 @@ void Engine::leave_queue(int& first, Thread& thread) {
   int* link = &first;
   while (*link >= 0 && *link != thread.id) link = &threads_[*link].next_waiting;
   if (*link == thread.id) *link = thread.next_waiting;
+}
+
+bool Engine::happens_for_no_reason() {
+  if (!phase_.spurious_wake || spurious_ >= most_spurious) return false;
+  if (choose_value(2, ValueKind::spurious) == 0) return false;
+  ++spurious_;
+  return true;
 }
 
 int Engine::choose_value(int n, ValueKind kind) {

@@ -122,14 +122,12 @@ T exchange(volatile T* object, int order, Change change) {
 }
 
 template <typename T>
-bool compare_exchange(volatile T* object, T* expected, T desired, int success, int failure, bool weak) {
+bool compare_exchange(volatile T* object, T* expected, T desired, int success, int failure) {
   if (!active) return real_compare_exchange(object, *expected, desired);
   engine.point({OperationKind::exchange, true, object});
   InEngine in_engine;
   T before = *object;
   bool equal = before == *expected;
-  // A weak exchange may fail for no reason ([atomics.types.operations]/28).
-  if (equal && weak && engine.spurious_wakes() && engine.choose_value(2, ValueKind::spurious) == 1) equal = false;
   atomic_access(object, sizeof(T), equal);
   if constexpr (has_history<T>) {
     if (equal) {
@@ -193,13 +191,13 @@ using Wide = unsigned __int128;
     return explorer::exchange<T>(a, order, [=](T old) { return static_cast<T>(~(old & v)); });                      \
   }                                                                                                                 \
   EXPLORER_INTERCEPTED int __tsan_atomic##width##_compare_exchange_strong(volatile T* a, T* e, T d, int s, int f) { \
-    return explorer::compare_exchange<T>(a, e, d, s, f, false);                                                     \
+    return explorer::compare_exchange<T>(a, e, d, s, f);                                                            \
   }                                                                                                                 \
   EXPLORER_INTERCEPTED int __tsan_atomic##width##_compare_exchange_weak(volatile T* a, T* e, T d, int s, int f) {   \
-    return explorer::compare_exchange<T>(a, e, d, s, f, true);                                                      \
+    return explorer::compare_exchange<T>(a, e, d, s, f);                                                            \
   }                                                                                                                 \
   EXPLORER_INTERCEPTED T __tsan_atomic##width##_compare_exchange_val(volatile T* a, T e, T d, int s, int f) {       \
-    explorer::compare_exchange<T>(a, &e, d, s, f, false);                                                           \
+    explorer::compare_exchange<T>(a, &e, d, s, f);                                                                  \
     return e;                                                                                                       \
   }
 
@@ -208,6 +206,15 @@ EXPLORER_ATOMICS(16, std::uint16_t)
 EXPLORER_ATOMICS(32, std::uint32_t)
 EXPLORER_ATOMICS(64, std::uint64_t)
 EXPLORER_ATOMICS(128, Wide)
+
+EXPLORER_INTERCEPTED bool explorer_weak_exchange_fails(const volatile void* object) {
+  using namespace explorer;
+  if (!active) return false;
+  InEngine in_engine;
+  if (!engine.happens_for_no_reason()) return false;
+  engine.note_step(OperationKind::fail, object);
+  return true;
+}
 
 EXPLORER_INTERCEPTED void __tsan_atomic_thread_fence(int order) {
   using namespace explorer;

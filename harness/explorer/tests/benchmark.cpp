@@ -65,6 +65,16 @@ void row(const char* what, const Report& report) {
               report.failure == explorer::Failure::none ? "" : "  FAILED");
 }
 
+// What an exploring process has resident at the most, after few schedules and after a hundred times as many.
+void memory_rows() {
+  std::printf("\nMost memory resident, 3 threads, old stores and spurious wake-ups\n");
+  for (std::uint64_t schedules : {10'000u, 1'000'000u}) {
+    Report report = explored(three_threads, {StrategyKind::random, 0, schedules, true, true});
+    std::printf("  %9llu schedules%34.1f MiB\n", static_cast<unsigned long long>(report.schedules),
+                static_cast<double>(report.memory) / (1 << 20));
+  }
+}
+
 explorer::Fiber here, there;
 
 void there_and_back() {
@@ -75,6 +85,7 @@ void there_and_back() {
 double cost_of_a_switch() {
   constexpr int rounds = 1'000'000;
   static char stack[explorer::fiber_stack_size] __attribute__((aligned(4096)));
+  explorer::choose_fibers(false);
   explorer::fiber_adopt(here);
   if (!explorer::fiber_create(there, stack)) return 0;
   explorer::fiber_prepare(there, there_and_back);
@@ -114,6 +125,8 @@ int main() {
   std::printf("\n100 threads, ten operations each\n");
   for (const Strategy& strategy : strategies)
     row(strategy.name, explored(hundred_threads, {strategy.kind, strategy.bound, 5'000, false, false}));
+
+  memory_rows();
 
   double cost = cost_of_a_switch();
   std::printf("\nA switch takes %.1f ns (%s): at most %.0f%% of a step of the random strategy.\n", cost,

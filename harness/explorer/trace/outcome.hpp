@@ -40,7 +40,7 @@ struct Outcome {
   char message[4096];
   char file[512];
   int line;
-  std::uint64_t schedules, steps, cut;
+  std::uint64_t schedules, steps, memory, cut;
   double seconds;
   int complete_bound;
   std::uint64_t within_bound;

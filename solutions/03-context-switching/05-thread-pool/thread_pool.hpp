@@ -9,6 +9,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <filesystem>
@@ -105,7 +106,10 @@ class ThreadPool {
     if (workers == 0) throw std::invalid_argument("ThreadPool: no workers");
     for (std::size_t i = 0; i < workers; ++i) {
       workers_.emplace_back([tasks = tasks_] {
-        while (std::optional<Job> job = tasks->take()) job->run();
+        std::shared_ptr<Batch> batch;
+        while ((batch = tasks->next_batch(batch)) != nullptr) {
+          while (std::optional<Job> job = batch->take()) job->run();
+        }
       });
     }
   }
@@ -149,6 +153,22 @@ class ThreadPool {
   void shutdown() { tasks_->close(); }
 
  private:
+  // Tasks that were submitted one after the other. Each worker takes the next one from it, without a lock.
+  class Batch {
+   public:
+    explicit Batch(std::vector<Job> jobs) : jobs_(std::move(jobs)) {}
+
+    std::optional<Job> take() {
+      std::size_t index = next_.fetch_add(1, std::memory_order_relaxed);
+      if (index >= jobs_.size()) return std::nullopt;
+      return std::move(jobs_[index]);
+    }
+
+   private:
+    std::vector<Job> jobs_;
+    std::atomic<std::size_t> next_ = 0;
+  };
+
   // What the workers need. They own it too, so the pool may go while one of them is still in a task.
   class Tasks {
    public:
@@ -169,26 +189,19 @@ class ThreadPool {
       changed_.notify_one();
     }
 
-    // The next task; none if there will be no more.
+    // The batch to take from when `done` has no more; none if there will be no more tasks.
     //
     // One worker at a time has the turn. It takes all that was submitted at once, so those who submit seldom meet a
     // worker; or it waits for something to be submitted, while the others sleep in the queue for the turn. So nobody
     // has to count who sleeps: a notification wakes the one that waits, and the end of its turn wakes the next.
-    std::optional<Job> take() {
-      std::unique_lock turn(turn_, std::defer_lock);
-      // A turn mostly takes some nanoseconds. Falling asleep for it, and being woken, would take a hundred times as
-      // long.
-      for (int i = 0; i < 100 && !turn.try_lock(); ++i) continue;
-      if (!turn.owns_lock()) turn.lock();
-      if (next_ == taken_.size()) {
-        taken_.clear();
-        next_ = 0;
+    std::shared_ptr<Batch> next_batch(const std::shared_ptr<Batch>& done) {
+      std::lock_guard turn(turn_);
+      if (current_ == done) {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [this] { return !submitted_.empty() || closed_; });
-        std::swap(taken_, submitted_);
+        current_ = submitted_.empty() ? nullptr : std::make_shared<Batch>(std::exchange(submitted_, {}));
       }
-      if (taken_.empty()) return std::nullopt;
-      return std::move(taken_[next_++]);
+      return current_;
     }
 
    private:
@@ -197,9 +210,8 @@ class ThreadPool {
     std::vector<Job> submitted_;
     bool closed_ = false;
 
-    std::mutex turn_;  // for taken_ and next_; taken before mutex_
-    std::vector<Job> taken_;
-    std::size_t next_ = 0;
+    std::mutex turn_;  // for current_; taken before mutex_
+    std::shared_ptr<Batch> current_;
   };
 
   std::shared_ptr<Tasks> tasks_ = std::make_shared<Tasks>();

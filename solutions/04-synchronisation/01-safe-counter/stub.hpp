@@ -12,11 +12,11 @@
 /// others happen before or after, never in between.
 ///
 /// Each counter stands alone: what a thread does in update() of one keeps nobody from another one.
-class safe_counter {
+class SafeCounter {
  public:
-  safe_counter() = default;
-  safe_counter(const safe_counter&) = delete;
-  safe_counter& operator=(const safe_counter&) = delete;
+  SafeCounter() = default;
+  SafeCounter(const SafeCounter&) = delete;
+  SafeCounter& operator=(const SafeCounter&) = delete;
 
   /// Adds 1.
   void increment() {
@@ -50,7 +50,7 @@ class safe_counter {
 
 /// Starts `threads` threads, each of which increments `counter` `times` times, and returns when all have ended.
 /// Both are 1 or more.
-inline void count_in_threads(safe_counter& counter, int threads, int times) {
+inline void count_in_threads(SafeCounter& counter, int threads, int times) {
   (void)counter, (void)threads, (void)times;  // take this line out once you use them
   interleave::not_done();
 }

@@ -9,7 +9,7 @@
 #include <vector>
 
 /// What each account has. You may add members that begin as they should by themselves.
-struct account {
+struct Account {
   std::mutex mutex;  // whoever has it, and nobody else, reads or writes `balance`
   long balance = 0;
 };
@@ -22,14 +22,14 @@ struct account {
 /// negative.
 ///
 /// A transfer waits only for the mutexes of its own two accounts: while one waits, those between other accounts go on.
-inline bool transfer(account& from, account& to, long amount) {
+inline bool transfer(Account& from, Account& to, long amount) {
   if (amount < 0) throw std::invalid_argument("transfer: the amount is negative");
   if (&from == &to) {
     std::lock_guard lock(from.mutex);
     return from.balance >= amount;
   }
   // One order for everybody, whoever gives and whoever takes. Addresses of different objects are ordered by std::less.
-  bool from_first = std::less<account*>{}(&from, &to);
+  bool from_first = std::less<Account*>{}(&from, &to);
   std::lock_guard first(from_first ? from.mutex : to.mutex);
   std::lock_guard second(from_first ? to.mutex : from.mutex);
   if (from.balance < amount) return false;
@@ -39,11 +39,11 @@ inline bool transfer(account& from, account& to, long amount) {
 }
 
 /// The sum of all balances at one moment: as long as money is only moved among these accounts, it is always the same.
-inline long total(std::span<account> accounts) {
+inline long total(std::span<Account> accounts) {
   // In order of address as well: that is the order of a span.
   std::vector<std::unique_lock<std::mutex>> locks;  // all of them, before the first balance is read
-  for (account& each : accounts) locks.emplace_back(each.mutex);
+  for (Account& each : accounts) locks.emplace_back(each.mutex);
   long sum = 0;
-  for (const account& each : accounts) sum += each.balance;
+  for (const Account& each : accounts) sum += each.balance;
   return sum;
 }

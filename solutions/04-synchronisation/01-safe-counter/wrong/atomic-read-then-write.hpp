@@ -9,11 +9,11 @@
 #include <thread>
 #include <vector>
 
-class safe_counter {
+class SafeCounter {
  public:
-  safe_counter() = default;
-  safe_counter(const safe_counter&) = delete;
-  safe_counter& operator=(const safe_counter&) = delete;
+  SafeCounter() = default;
+  SafeCounter(const SafeCounter&) = delete;
+  SafeCounter& operator=(const SafeCounter&) = delete;
 
   void increment() { value_ = value_ + 1; }
 
@@ -31,7 +31,7 @@ class safe_counter {
   std::atomic<long> value_ = 0;
 };
 
-inline void count_in_threads(safe_counter& counter, int threads, int times) {
+inline void count_in_threads(SafeCounter& counter, int threads, int times) {
   std::vector<std::jthread> running;
   for (int i = 0; i < threads; ++i) {
     running.emplace_back([&counter, times] {

@@ -9,10 +9,10 @@
 #include <thread>
 #include <vector>
 
-class safe_counter {
+class SafeCounter {
  public:
-  safe_counter() = default;
-  safe_counter(const safe_counter& other) : value_(other.value()) {}
+  SafeCounter() = default;
+  SafeCounter(const SafeCounter& other) : value_(other.value()) {}
 
   void increment() {
     std::lock_guard lock(mutex_);
@@ -41,8 +41,8 @@ class safe_counter {
   long value_ = 0;
 };
 
-inline void count_in_threads(safe_counter& counter, int threads, int times) {
-  auto count = [times](safe_counter& shared) {
+inline void count_in_threads(SafeCounter& counter, int threads, int times) {
+  auto count = [times](SafeCounter& shared) {
     for (int n = 0; n < times; ++n) shared.increment();
   };
   std::vector<std::thread> running;

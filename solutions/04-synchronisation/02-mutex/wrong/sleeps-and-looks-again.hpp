@@ -8,11 +8,11 @@
 #include <chrono>
 #include <thread>
 
-class mutex {
+class Mutex {
  public:
-  mutex() = default;
-  mutex(const mutex&) = delete;
-  mutex& operator=(const mutex&) = delete;
+  Mutex() = default;
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
 
   void lock() {
     while (!try_lock()) std::this_thread::sleep_for(std::chrono::milliseconds(10));

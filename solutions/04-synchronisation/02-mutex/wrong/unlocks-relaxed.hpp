@@ -6,11 +6,11 @@
 
 #include <atomic>
 
-class mutex {
+class Mutex {
  public:
-  mutex() = default;
-  mutex(const mutex&) = delete;
-  mutex& operator=(const mutex&) = delete;
+  Mutex() = default;
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
 
   void lock() {
     int seen = unlocked;

@@ -7,12 +7,12 @@
 #include <span>
 #include <stdexcept>
 
-struct account {
+struct Account {
   std::mutex mutex;
   long balance = 0;
 };
 
-inline bool transfer(account& from, account& to, long amount) {
+inline bool transfer(Account& from, Account& to, long amount) {
   if (amount < 0) throw std::invalid_argument("transfer: the amount is negative");
   if (&from == &to) {
     std::lock_guard lock(from.mutex);
@@ -25,7 +25,7 @@ inline bool transfer(account& from, account& to, long amount) {
   return true;
 }
 
-inline long total(std::span<account> accounts) {
+inline long total(std::span<Account> accounts) {
   if (accounts.empty()) return 0;
   std::lock_guard lock(accounts.front().mutex);  // kept until the rest has been added up
   return accounts.front().balance + total(accounts.subspan(1));

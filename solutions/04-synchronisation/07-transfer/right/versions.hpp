@@ -9,20 +9,20 @@
 #include <stdexcept>
 #include <vector>
 
-struct account {
+struct Account {
   std::mutex mutex;
   long balance = 0;
   long version = 0;
 };
 
-inline bool transfer(account& from, account& to, long amount) {
+inline bool transfer(Account& from, Account& to, long amount) {
   if (amount < 0) throw std::invalid_argument("transfer: the amount is negative");
   if (&from == &to) {
     std::lock_guard lock(from.mutex);
     return from.balance >= amount;
   }
   // One order for everybody, whoever gives and whoever takes. Addresses of different objects are ordered by std::less.
-  bool from_first = std::less<account*>{}(&from, &to);
+  bool from_first = std::less<Account*>{}(&from, &to);
   std::lock_guard first(from_first ? from.mutex : to.mutex);
   std::lock_guard second(from_first ? to.mutex : from.mutex);
   if (from.balance < amount) return false;
@@ -33,12 +33,12 @@ inline bool transfer(account& from, account& to, long amount) {
   return true;
 }
 
-inline long total(std::span<account> accounts) {
+inline long total(std::span<Account> accounts) {
   std::vector<long> before, now;
   while (true) {
     long sum = 0;
     now.clear();
-    for (account& each : accounts) {
+    for (Account& each : accounts) {
       std::lock_guard lock(each.mutex);
       sum += each.balance;
       now.push_back(each.version);

@@ -8,14 +8,14 @@
 #include <span>
 #include <stdexcept>
 
-struct account {
+struct Account {
   std::mutex mutex;
   long balance = 0;
 };
 
 inline std::mutex bank;
 
-inline bool transfer(account& from, account& to, long amount) {
+inline bool transfer(Account& from, Account& to, long amount) {
   if (amount < 0) throw std::invalid_argument("transfer: the amount is negative");
   std::lock_guard everything(bank);
   if (from.balance < amount) return false;
@@ -24,9 +24,9 @@ inline bool transfer(account& from, account& to, long amount) {
   return true;
 }
 
-inline long total(std::span<account> accounts) {
+inline long total(std::span<Account> accounts) {
   std::lock_guard everything(bank);
   long sum = 0;
-  for (const account& each : accounts) sum += each.balance;
+  for (const Account& each : accounts) sum += each.balance;
   return sum;
 }

@@ -10,19 +10,19 @@
 #include <stdexcept>
 #include <vector>
 
-struct account {
+struct Account {
   std::mutex mutex;
   long balance = 0;
 };
 
-inline bool transfer(account& from, account& to, long amount) {
+inline bool transfer(Account& from, Account& to, long amount) {
   if (amount < 0) throw std::invalid_argument("transfer: the amount is negative");
   if (&from == &to) {
     std::lock_guard lock(from.mutex);
     return from.balance >= amount;
   }
-  account& first = std::less<account*>{}(&from, &to) ? from : to;
-  account& second = &first == &from ? to : from;
+  Account& first = std::less<Account*>{}(&from, &to) ? from : to;
+  Account& second = &first == &from ? to : from;
   first.mutex.lock();
   second.mutex.lock();
   if (from.balance < amount) return false;
@@ -33,10 +33,10 @@ inline bool transfer(account& from, account& to, long amount) {
   return true;
 }
 
-inline long total(std::span<account> accounts) {
+inline long total(std::span<Account> accounts) {
   std::vector<std::unique_lock<std::mutex>> locks;  // all of them, before the first balance is read
-  for (account& each : accounts) locks.emplace_back(each.mutex);
+  for (Account& each : accounts) locks.emplace_back(each.mutex);
   long sum = 0;
-  for (const account& each : accounts) sum += each.balance;
+  for (const Account& each : accounts) sum += each.balance;
   return sum;
 }

@@ -10,16 +10,16 @@
 #include <stdexcept>
 #include <vector>
 
-struct account {
+struct Account {
   std::mutex mutex;
   long balance = 0;
 };
 
-inline bool transfer(account& from, account& to, long amount) {
+inline bool transfer(Account& from, Account& to, long amount) {
   if (amount < 0) throw std::invalid_argument("transfer: the amount is negative");
   if (&from == &to) return true;
   // One order for everybody, whoever gives and whoever takes. Addresses of different objects are ordered by std::less.
-  bool from_first = std::less<account*>{}(&from, &to);
+  bool from_first = std::less<Account*>{}(&from, &to);
   std::lock_guard first(from_first ? from.mutex : to.mutex);
   std::lock_guard second(from_first ? to.mutex : from.mutex);
   if (from.balance < amount) return false;
@@ -28,10 +28,10 @@ inline bool transfer(account& from, account& to, long amount) {
   return true;
 }
 
-inline long total(std::span<account> accounts) {
+inline long total(std::span<Account> accounts) {
   std::vector<std::unique_lock<std::mutex>> locks;  // all of them, before the first balance is read
-  for (account& each : accounts) locks.emplace_back(each.mutex);
+  for (Account& each : accounts) locks.emplace_back(each.mutex);
   long sum = 0;
-  for (const account& each : accounts) sum += each.balance;
+  for (const Account& each : accounts) sum += each.balance;
   return sum;
 }

@@ -9,12 +9,12 @@
 #include <stdexcept>
 #include <vector>
 
-struct account {
+struct Account {
   std::mutex mutex;
   long balance = 0;
 };
 
-inline bool transfer(account& from, account& to, long amount) {
+inline bool transfer(Account& from, Account& to, long amount) {
   if (amount < 0) throw std::invalid_argument("transfer: the amount is negative");
   {
     std::lock_guard lock(from.mutex);
@@ -26,10 +26,10 @@ inline bool transfer(account& from, account& to, long amount) {
   return true;
 }
 
-inline long total(std::span<account> accounts) {
+inline long total(std::span<Account> accounts) {
   std::vector<std::unique_lock<std::mutex>> locks;  // all of them, before the first balance is read
-  for (account& each : accounts) locks.emplace_back(each.mutex);
+  for (Account& each : accounts) locks.emplace_back(each.mutex);
   long sum = 0;
-  for (const account& each : accounts) sum += each.balance;
+  for (const Account& each : accounts) sum += each.balance;
   return sum;
 }
