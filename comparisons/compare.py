@@ -166,7 +166,7 @@ def load(*command):
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         port = int(server.stdout.readline())
-        wrk = ["wrk", "-t1", f"-c{CLIENTS}", "--latency", "-s", HERE / "predict.lua", f"http://127.0.0.1:{port}"]
+        wrk = ["wrk", "-t1", f"-c{CLIENTS}", "--latency", "--timeout", "30s", "-s", HERE / "predict.lua", f"http://127.0.0.1:{port}"]
         subprocess.run([*wrk, "-d1"], check=True, stdout=subprocess.DEVNULL)
         over, times = threading.Event(), []
         watcher = threading.Thread(target=watch_health, args=(port, over, times))
@@ -180,7 +180,7 @@ def load(*command):
         server.send_signal(signal.SIGTERM)
         server.wait()
     if "Non-2xx" in text or "Socket errors" in text:
-        sys.exit(f"not every request was answered 200:\n{text}")
+        sys.exit(f"not every request to {Path(command[-3]).name} was answered 200:\n{text}")
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])
     p99, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\s", text).groups()
     requests = int(re.search(r"(\d+) requests in", text)[1])
