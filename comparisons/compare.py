@@ -166,7 +166,8 @@ def load(*command):
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         port = int(server.stdout.readline())
-        wrk = ["wrk", "-t1", f"-c{CLIENTS}", "--latency", "--timeout", "30s", "-s", HERE / "predict.lua", f"http://127.0.0.1:{port}"]
+        wrk = ["wrk", "-t1", f"-c{CLIENTS}", "--latency", "--timeout", "30s", "-s", HERE / "predict.lua",
+               f"http://127.0.0.1:{port}"]
         subprocess.run([*wrk, "-d1"], check=True, stdout=subprocess.DEVNULL)
         over, times = threading.Event(), []
         watcher = threading.Thread(target=watch_health, args=(port, over, times))
