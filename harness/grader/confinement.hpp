@@ -8,7 +8,8 @@ namespace interleave {
 
 /// A place from which a program that nobody trusts sees the system and what it is given, to read, and a file system of
 /// its own in memory, to write. It has no network but its own loopback, and processes, IPC names and mounts of its own,
-/// all of which end with it. Made by bubblewrap (bwrap(1)), where user namespaces are allowed.
+/// all of which end with it. Made by bubblewrap (bwrap(1)), where user namespaces are allowed. Root would be free of the
+/// kernel's limits: for root it is entered as the user that owns nothing, for whom what is shown must be readable.
 class Confinement {
  public:
   /// Whether this machine can confine. Tried once.
@@ -26,6 +27,10 @@ class Confinement {
 
   /// The words to put before a command so that it runs inside. Its environment has PATH, LANG and TMPDIR alone.
   std::vector<std::string> prefix() const;
+
+  /// To be called in the process that becomes the command: gives up being root, and allows `processes` and threads, the
+  /// confinement's own included. Async-signal-safe.
+  static void enter(unsigned processes);
 
  private:
   std::vector<std::string> mounts_;  // arguments of bwrap, in the order in which it makes them

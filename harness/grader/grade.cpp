@@ -42,8 +42,10 @@ RunOutcome run_supervised(const Workbook& workbook, const RunRequest& request) {
                             .show(workbook.build)
                             .hide(workbook.build / "programs")
                             .hide(workbook.build / "solutions")
+                            .hide(workbook.root / "solutions")
                             .show(request.program)
                             .prefix();
+    command.before_exec = [&request] { Confinement::enter(static_cast<unsigned>(request.process_limit) + 64); };
   }
   command.arguments.insert(command.arguments.end(), {supervisor, nlohmann::json(request).dump()});
   command.own_group = false;  // it stays in the grader's group, so that Ctrl-C reaches it too

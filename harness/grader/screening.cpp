@@ -24,7 +24,8 @@ const std::vector<Rule>& rules_for_code() {
     add(R"(\b(int|auto|void)\s+main\s*\()", "defines main(), which is the test program's");
     add(R"(\b(testing::|GTEST_\w+|(EXPECT|ASSERT)_\w+|ADD_FAILURE\w*|(INTERLEAVING_)?TEST(_F|_P)?\s*\())",
         "speaks to the test framework, which judges it");
-    add(R"(\binterleave\s*::\s*(?!not_done\b|AsanStack\b))", "speaks to the test support, which judges it");
+    add(R"(\binterleave\s*::\s*(?!not_done\b|AsanStack\b)|\bnamespace\s+interleave\b)",
+        "speaks to the test support, which judges it");
     add(R"(\b__has_(feature|extension)\b|\b__SANITIZE_\w+|\bunder_sanitizer\b|\btime_is_virtual\b)",
         "asks how it is compiled: an answer is the same under each lens");
     add(R"(\bno_sanitize\w*|\bdisable_sanitizer_instrumentation\b|\b__(tsan|asan|ubsan|lsan|sanitizer)_\w+|\bAnnotate\w+\()",
@@ -32,7 +33,7 @@ const std::vector<Rule>& rules_for_code() {
     add(R"(\bexplorer_\w+|\bexplorer\s*::)", "speaks to the schedule explorer, which judges it");
     add(R"(\bdlsym\b|\bRTLD_NEXT\b|\b__(wrap|real)_\w+|\bextern\s*"\s*"|\basm\s*\(\s*"\s*"\s*\)\s*;)",
         "gives functions the names that the linker knows, which may stand in for those of the system");
-    add(R"(\bptrace\b|\bprocess_vm_(readv|writev)\b)", "reaches into another process");
+    add(R"(\b(SYS_|__NR_)?(ptrace|process_vm_(readv|writev))\b)", "reaches into another process");
     add(R"(^\s*#\s*(embed|line)\b|^\s*#\s*pragma\s+(clang\s+attribute|redefine_extname|weak)\b)",
         "has a directive that no answer needs");
     return made;
@@ -51,6 +52,7 @@ const std::vector<Rule>& rules_for_text() {
     add(R"(^\s*#\s*include\s*["<](/|[^">]*\.\./))", "includes a file by a path that leads out of the exercise");
     add(R"(^\s*#\s*include\s*["<](exercise/(?!not_done\.hpp)|explorer/|grader/|gtest/|gmock/|sanitizer/))",
         "includes a part of the grader");
+    add(R"(\b_ZNK?10interleave)", "calls the test support by the names that the linker knows");
     add(R"(\.incbin\b)", "copies a file into the program");
     add(R"(INTERLEAVE_[A-Z]+|memfd:interleave)", "names what the grader keeps to itself");
     return made;
@@ -83,7 +85,8 @@ std::string stripped(const std::string& text, bool with_text) {
       end = end == std::string::npos ? text.size() : end + close.size();
       if (!with_text) blank(i + 2, end - 1);
       i = end;
-    } else if (text[i] == '"' || (text[i] == '\'' && (i == 0 || !std::isalnum(static_cast<unsigned char>(text[i - 1]))))) {
+    } else if (text[i] == '"' ||
+               (text[i] == '\'' && (i == 0 || !std::isalnum(static_cast<unsigned char>(text[i - 1]))))) {
       std::size_t end = i + 1;
       while (end < text.size() && text[end] != text[i] && text[end] != '\n') end += text[end] == '\\' ? 2 : 1;
       if (!with_text) blank(i + 1, end);
@@ -106,7 +109,8 @@ void look(const std::string& text, const std::vector<Rule>& rules, const std::fi
     for (const Rule& rule : rules) {
       if (!std::regex_search(line, rule.pattern)) continue;
       Place place{file.string(), number};
-      found.push_back({FailureKind::forbidden_shortcut, "", std::string("the graded file ") + rule.sentence, place, {}, {}, ""});
+      found.push_back(
+          {FailureKind::forbidden_shortcut, "", std::string("the graded file ") + rule.sentence, place, {}, {}, ""});
     }
   }
 }

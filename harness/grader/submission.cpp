@@ -55,7 +55,8 @@ std::string take_submission(const Workbook& workbook, const Exercise& exercise, 
   fs::create_directories(to.parent_path(), error);
   std::ofstream file(to, std::ios::binary | std::ios::trunc);
   file << text;
-  if (!file.flush()) throw std::runtime_error("Cannot write " + to.string() + ": " + std::strerror(errno) + ". Make room.");
+  if (!file.flush())
+    throw std::runtime_error("Cannot write " + to.string() + ": " + std::strerror(errno) + ". Make room.");
   return "";
 }
 
