@@ -1,10 +1,12 @@
 # exercise(): the one way to declare an exercise. Everything else follows from it.
 #
-#   exercise(01-spawn-workers [LENSES plain asan ...] [TIME_LIMIT seconds] [LIBRARIES targets...] [WEIGHT n])
+#   exercise(01-spawn-workers [LENSES plain asan ...] [TIME_LIMIT seconds] [LIBRARIES targets...] [SOURCES files...]
+#            [WEIGHT n])
 #
 # Called in chapters/<chapter>/CMakeLists.txt. LENSES says how the exercise is graded (default: plain asan).
-# TIME_LIMIT is the watchdog of one test in seconds (default: 20). LIBRARIES are what the learner's file may use.
-# WEIGHT is what it counts in a grade, a whole number (default: 1).
+# TIME_LIMIT is the watchdog of one test in seconds (default: 20). LIBRARIES are what the learner's file may use. SOURCES
+# are what it is given besides headers, in the exercise's folder: compiled once for a lens, and not with each solution, so
+# that a learner does not wait for a large library. WEIGHT is what it counts in a grade, a whole number (default: 1).
 #
 # For each lens it makes the program of the learner's file, `<slug>.<lens>`, and the programs of the solutions:
 #   <slug>.stub.<lens>, <slug>.reference.<lens>, <slug>.right.<technique>.<lens>, <slug>.wrong.<mistake>.<lens>
@@ -33,8 +35,27 @@ function(name_solution target slug solution result)
   set(${result} "${directory}" PARENT_SCOPE)
 endfunction()
 
-# One test program: the exercise's test compiled around one solution.
-function(add_test_program target lens slug test_source solution libraries)
+# Sets `result` to the objects of what the exercise is given as sources, compiled for the lens.
+function(compile_given slug lens sources libraries result)
+  set(${result} "" PARENT_SCOPE)
+  if(NOT sources)
+    return()
+  endif()
+  if(lens STREQUAL "explore")
+    set(lens tsan)
+  endif()
+  set(target ${slug}.given.${lens})
+  if(NOT TARGET ${target})
+    add_library(${target} OBJECT EXCLUDE_FROM_ALL ${sources})
+    target_include_directories(${target} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${CMAKE_CURRENT_BINARY_DIR}")
+    target_link_libraries(${target} PRIVATE lens_${lens} warnings ${libraries})
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  set(${result} "$<TARGET_OBJECTS:${target}>" PARENT_SCOPE)
+endfunction()
+
+# One test program: the exercise's test compiled around one solution. `given` are objects to link.
+function(add_test_program target lens slug test_source solution libraries given)
   # For what the chapter gives to several exercises: #include <given/interpreter_lock.hpp>
   set(chapter_directory "${CMAKE_CURRENT_SOURCE_DIR}")
   set(output "${CMAKE_BINARY_DIR}/programs/${slug}/${target}")
@@ -49,7 +70,7 @@ function(add_test_program target lens slug test_source solution libraries)
       target_link_libraries(${compiled} PRIVATE exercise_tsan warnings ${libraries})
       target_precompile_headers(${compiled} REUSE_FROM exercise_tsan)
     endif()
-    add_executable(${target} EXCLUDE_FROM_ALL $<TARGET_OBJECTS:${compiled}>)
+    add_executable(${target} EXCLUDE_FROM_ALL $<TARGET_OBJECTS:${compiled}> ${given})
     set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
     target_link_libraries(${target} PRIVATE exercise_${lens} ${libraries})
     if(lens STREQUAL "explore")
@@ -57,7 +78,7 @@ function(add_test_program target lens slug test_source solution libraries)
     endif()
   else()
     set(compiled ${target})
-    add_executable(${target} EXCLUDE_FROM_ALL "${test_source}")
+    add_executable(${target} EXCLUDE_FROM_ALL "${test_source}" ${given})
     target_include_directories(${target} PRIVATE "${include_directory}" "${chapter_directory}")
     target_link_libraries(${target} PRIVATE exercise_${lens} warnings ${libraries})
     target_precompile_headers(${target} REUSE_FROM exercise_${lens})
@@ -67,8 +88,8 @@ function(add_test_program target lens slug test_source solution libraries)
 endfunction()
 
 # What somebody else wrote: `confine` compiles it (harness/grader/confine_main.cpp).
-function(add_submission_program target lens slug test_source solution libraries)
-  add_test_program(${target} ${lens} ${slug} "${test_source}" "${solution}" "${libraries}")
+function(add_submission_program target lens slug test_source solution libraries given)
+  add_test_program(${target} ${lens} ${slug} "${test_source}" "${solution}" "${libraries}" "${given}")
   set_target_properties(${compiled} PROPERTIES CXX_COMPILER_LAUNCHER
     "$<TARGET_FILE:confine>;${PROJECT_SOURCE_DIR}/harness;${CMAKE_CURRENT_SOURCE_DIR};${CMAKE_BINARY_DIR}/harness;${CMAKE_BINARY_DIR}/submission;--")
   add_dependencies(${compiled} confine)
@@ -76,8 +97,8 @@ endfunction()
 
 # A solution of the workbook's own: a program that must not warn, and a test of CTest that the grader's verdict on it
 # is what it should be.
-function(add_gallery_program target lens slug id test_source solution libraries)
-  add_test_program(${target} ${lens} ${slug} "${test_source}" "${solution}" "${libraries}")
+function(add_gallery_program target lens slug id test_source solution libraries given)
+  add_test_program(${target} ${lens} ${slug} "${test_source}" "${solution}" "${libraries}" "${given}")
   target_compile_options(${compiled} PRIVATE -Werror)
   if(NOT target MATCHES "[.]reference[.]" AND NOT lens STREQUAL "explore")
     # Nobody steps through these in a debugger. Lines are enough for the verdict, and there are hundreds to build.
@@ -91,7 +112,7 @@ function(add_gallery_program target lens slug id test_source solution libraries)
 endfunction()
 
 function(exercise directory)
-  cmake_parse_arguments(PARSE_ARGV 1 EXERCISE "" "TIME_LIMIT;WEIGHT" "LENSES;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 EXERCISE "" "TIME_LIMIT;WEIGHT" "LENSES;LIBRARIES;SOURCES")
   if(EXERCISE_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "exercise(${directory}): unknown: ${EXERCISE_UNPARSED_ARGUMENTS}")
   endif()
@@ -128,17 +149,19 @@ function(exercise directory)
       set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${solutions}/${kind}")
     endif()
   endforeach()
+  list(TRANSFORM EXERCISE_SOURCES PREPEND "${folder}/")
   file(GLOB right "${solutions}/right/*.hpp")
   file(GLOB wrong "${solutions}/wrong/*.hpp")
 
   foreach(lens IN LISTS EXERCISE_LENSES)
-    add_test_program(${slug}.${lens} ${lens} ${slug} "${test_source}" "${folder}/${base}.hpp" "${EXERCISE_LIBRARIES}")
-    add_submission_program(${slug}.submission.${lens} ${lens} ${slug} "${test_source}" "${submission}" "${EXERCISE_LIBRARIES}")
-    add_gallery_program(${slug}.stub.${lens} ${lens} ${slug} ${id} "${test_source}" "${solutions}/stub.hpp" "${EXERCISE_LIBRARIES}")
-    add_gallery_program(${slug}.reference.${lens} ${lens} ${slug} ${id} "${test_source}" "${solutions}/${base}.hpp" "${EXERCISE_LIBRARIES}")
+    compile_given(${slug} ${lens} "${EXERCISE_SOURCES}" "${EXERCISE_LIBRARIES}" given)
+    add_test_program(${slug}.${lens} ${lens} ${slug} "${test_source}" "${folder}/${base}.hpp" "${EXERCISE_LIBRARIES}" "${given}")
+    add_submission_program(${slug}.submission.${lens} ${lens} ${slug} "${test_source}" "${submission}" "${EXERCISE_LIBRARIES}" "${given}")
+    add_gallery_program(${slug}.stub.${lens} ${lens} ${slug} ${id} "${test_source}" "${solutions}/stub.hpp" "${EXERCISE_LIBRARIES}" "${given}")
+    add_gallery_program(${slug}.reference.${lens} ${lens} ${slug} ${id} "${test_source}" "${solutions}/${base}.hpp" "${EXERCISE_LIBRARIES}" "${given}")
     foreach(solution IN LISTS right)
       get_filename_component(name "${solution}" NAME_WE)
-      add_gallery_program(${slug}.right.${name}.${lens} ${lens} ${slug} ${id} "${test_source}" "${solution}" "${EXERCISE_LIBRARIES}")
+      add_gallery_program(${slug}.right.${name}.${lens} ${lens} ${slug} ${id} "${test_source}" "${solution}" "${EXERCISE_LIBRARIES}" "${given}")
     endforeach()
   endforeach()
   foreach(solution IN LISTS wrong)
@@ -150,7 +173,8 @@ function(exercise directory)
       message(FATAL_ERROR "${solution}: needs a line '// caught: <lens>, <Suite.Test>, <kind>' with one of: ${EXERCISE_LENSES}")
     endif()
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${solution}")
-    add_gallery_program(${slug}.wrong.${name}.${lens} ${lens} ${slug} ${id} "${test_source}" "${solution}" "${EXERCISE_LIBRARIES}")
+    compile_given(${slug} ${lens} "${EXERCISE_SOURCES}" "${EXERCISE_LIBRARIES}" given)
+    add_gallery_program(${slug}.wrong.${name}.${lens} ${lens} ${slug} ${id} "${test_source}" "${solution}" "${EXERCISE_LIBRARIES}" "${given}")
   endforeach()
 
   fuzz_targets(${slug} "${solutions}" "${EXERCISE_LIBRARIES}" fuzz)

@@ -238,7 +238,7 @@ int verify(Session& session, const VerifyOptions& options) {
   }
   std::vector<std::string> targets;
   for (const Proof& proof : proofs) targets.push_back(proof.target());
-  if (everything) targets.insert(targets.end(), {"grader_tests", "tool_tests", "explorer_tests"});
+  if (everything) targets.insert(targets.end(), {"grader_tests", "tool_tests", "explorer_tests", "digits_tests", "server_tests"});
   if (options.lens.empty()) {
     for (const Exercise* exercise : exercises)
       targets.insert(targets.end(), exercise->fuzz.begin(), exercise->fuzz.end());
@@ -306,7 +306,7 @@ int verify(Session& session, const VerifyOptions& options) {
   }
   if (everything) {
     tally.section("Running the harness's own tests");
-    for (const char* program : {"grader_tests", "tool_tests", "explorer_tests"}) {
+    for (const char* program : {"grader_tests", "tool_tests", "explorer_tests", "digits_tests", "server_tests"}) {
       if (built.failed.contains(program)) {
         tally.record(program, failure_from_build(output_of_target(built.output, program), "").message);
       } else {
