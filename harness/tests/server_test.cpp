@@ -1,5 +1,5 @@
-// The server of chapter 6 as its users meet it: the page in a browser, wrk, and workers that die under load. The program
-// is made from the reference of 6.6.
+// The server of chapter 6 as its users meet it: the page in a browser, wrk, and workers that die under load. The
+// program is made from the reference of 6.6.
 
 #include <gmock/gmock.h>
 #include <unistd.h>
@@ -56,11 +56,13 @@ class Server : public ::testing::Test {
 
 TEST_F(Server, PageDrawsADigitAndShowsTheAnswer) {
   for (const char* program : {"node", "npm", "chromium"}) {
-    if (!is_there(program)) GTEST_SKIP() << "it needs node, npm and chromium (Debian: apt-get install nodejs npm chromium)";
+    if (!is_there(program))
+      GTEST_SKIP() << "it needs node, npm and chromium (Debian: apt-get install nodejs npm chromium)";
   }
   fs::create_directories(INTERLEAVE_NODE);
   for (const auto& entry : fs::directory_iterator(INTERLEAVE_BROWSER_TESTS))
-    fs::copy_file(entry.path(), fs::path(INTERLEAVE_NODE) / entry.path().filename(), fs::copy_options::overwrite_existing);
+    fs::copy_file(entry.path(), fs::path(INTERLEAVE_NODE) / entry.path().filename(),
+                  fs::copy_options::overwrite_existing);
   Command command;
   command.directory = INTERLEAVE_NODE;
   command.arguments = {"npm", "ci", "--no-audit", "--no-fund"};

@@ -80,8 +80,8 @@ class HttpConnection {
   /// Waits for the next request. What a client sends ahead stays where it is until it is asked for. Does not throw.
   asio::awaitable<HttpIncoming> read(HttpLimits limits = {});
 
-  /// Sends a response, whole. With `keep_alive` false it tells the client that it is the last one. One at a time. Throws
-  /// std::system_error if the client has gone, or does not take it in time (ETIMEDOUT).
+  /// Sends a response, whole. With `keep_alive` false it tells the client that it is the last one. One at a time.
+  /// Throws std::system_error if the client has gone, or does not take it in time (ETIMEDOUT).
   asio::awaitable<void> write(HttpResponse response, bool keep_alive, HttpLimits limits = {});
 
   /// No request is waited for any more: read() ends, now or when it is next called, if the client has not begun to send

@@ -39,8 +39,8 @@ struct ServerOptions {
 /// Predictions. Each goes to the executor as soon as it comes, so as many run at the same time as there are workers. At
 /// most `most_predictions` are in progress, running or waiting for a worker; one more is answered 503 at once, with
 /// `Retry-After: 1`. If the function throws, the answer is 400 and the message of the exception with a "\n". If the
-/// worker ends (or there is none to be had), the answer is 500, and nobody else notices. A prediction whose client has
-/// gone is in progress until the worker is through with it.
+/// worker ends, the answer is 500, and nobody else notices. A prediction whose client has gone is in progress until the
+/// worker is through with it.
 ///
 /// Clients. There may be thousands, most of which say nothing. On a connection requests are answered one after the
 /// other, in the order in which they came, however many a client sends ahead. It stays open for as long as the client
@@ -48,11 +48,12 @@ struct ServerOptions {
 /// HttpConnection::read() refuses is answered with the status that it gives, and then the connection is closed. All
 /// reading and writing is under `limits`. A client that vanishes costs nobody else anything.
 ///
-/// Metrics: every response is counted, before it is sent; every prediction that is answered 200 is observed.
+/// Metrics: every response is counted, and every prediction that is answered 200 is observed.
 ///
-/// SIGTERM, from the constructor on, has the server end and lose nothing: it accepts no more clients, closes connections
-/// on which no request has begun to come, answers all requests that have begun, with `keep_alive` false, and closes
-/// those connections too. Until something happens the server sleeps; it does not look again from time to time.
+/// SIGTERM, from the constructor on, has the server end and lose nothing: it accepts no more clients, closes
+/// connections on which no request has begun to come, answers all requests that have begun, with `keep_alive` false,
+/// and closes those connections too. Until something happens the server sleeps; it does not look again from time to
+/// time.
 class InferenceServer {
  public:
   /// The executor outlives the server, and its fork server has the function. `listening` is what listen_on() gives, or

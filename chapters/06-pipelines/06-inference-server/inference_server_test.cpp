@@ -277,10 +277,11 @@ TEST(InferenceServer, CountsWhatItAnswers) {
     site.settle();
     EXPECT_EQ(client.predict("7").reply().status, 503);
     const std::string text = client.get("/metrics").reply().body;
-    for (const char* line : {"inference_responses_total{status=\"200\"} 1", "inference_responses_total{status=\"400\"} 1",
-                             "inference_responses_total{status=\"404\"} 1", "inference_responses_total{status=\"500\"} 1",
-                             "inference_responses_total{status=\"503\"} 1", "inference_in_progress 2",
-                             "inference_waiting 1", "inference_seconds_count 1"}) {
+    for (const char* line :
+         {"inference_responses_total{status=\"200\"} 1", "inference_responses_total{status=\"400\"} 1",
+          "inference_responses_total{status=\"404\"} 1", "inference_responses_total{status=\"500\"} 1",
+          "inference_responses_total{status=\"503\"} 1", "inference_in_progress 2", "inference_waiting 1",
+          "inference_seconds_count 1"}) {
       EXPECT_NE(text.find(std::string(line) + "\n"), std::string::npos) << "no line " << line << " in\n" << text;
     }
   });
@@ -289,9 +290,13 @@ TEST(InferenceServer, CountsWhatItAnswers) {
 TEST(InferenceServer, AnswersWhatIsInProgressBeforeItEnds) {
   Site site(1);
   site.serve([&] {
-    Client running(site), waiting(site), half(site), idle(site), used(site);
+    Client running(site), waiting(site), gone(site), half(site), idle(site), used(site);
     running.predict("hold 1");
     waiting.predict("hold 2");
+    site.settle();
+    gone.predict("hold 3");
+    site.settle();
+    gone.vanish();
     half.send("GET /healthz HTT");
     EXPECT_EQ(used.get("/healthz").reply().status, 200);
     ::kill(::getpid(), SIGTERM);
@@ -310,6 +315,16 @@ TEST(InferenceServer, AnswersWhatIsInProgressBeforeItEnds) {
       EXPECT_EQ(reply.status, 200) << "a prediction that was in progress at SIGTERM";
       EXPECT_EQ(reply.header("connection"), "close") << "the client must not send another request here";
     }
+    EXPECT_FALSE(site.run_has_returned()) << "run() while a worker has a prediction, whose client has gone";
+  });
+}
+
+TEST(InferenceServer, EndsAtOnceIfTheSignalCameBeforeRun) {
+  Site site(1);
+  ::kill(::getpid(), SIGTERM);
+  site.serve([&] {
+    site.settle();
+    EXPECT_TRUE(site.run_has_returned()) << "SIGTERM came when the server was there, and run() was not yet called";
   });
 }
 

@@ -7,6 +7,7 @@
 // end, no process is left. Says how often each status came, and ends with 1 if anything was wrong.
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -131,7 +132,8 @@ int main(int argc, char** argv) {
   ::close(output[1]);
   FILE* lines = ::fdopen(output[0], "r");
   int port = 0;
-  if (std::fscanf(lines, "%*[^:]:%*[^:]:%d", &port) != 1) return std::fprintf(stderr, "%s does not serve\n", argv[1]), 2;
+  if (std::fscanf(lines, "%*[^:]:%*[^:]:%d", &port) != 1)
+    return std::fprintf(stderr, "%s does not serve\n", argv[1]), 2;
 
   // What is right is what it answers while nothing happens.
   std::vector<std::string> expected(50);

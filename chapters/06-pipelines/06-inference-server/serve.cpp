@@ -55,8 +55,7 @@ int run(int argc, char** argv) {
                     .idle = std::chrono::seconds(60),
                     .request = std::chrono::seconds(10),
                     .response = std::chrono::seconds(10)};
-  Descriptor listening =
-      listen_on(static_cast<std::uint16_t>(std::stoi(given["--port"])), given["--address"].c_str());
+  Descriptor listening = listen_on(static_cast<std::uint16_t>(std::stoi(given["--port"])), given["--address"].c_str());
   std::printf("Draw a digit on http://%s:%d/ (%s workers)\n", given["--address"].c_str(), port_of(listening),
               given["--workers"].c_str());
   std::fflush(stdout);

@@ -55,8 +55,7 @@ class Gate {
 
   /// Lets so many go, now or when they come.
   void open(int times) {
-    for (int i = 0; i < times; ++i) [[maybe_unused]]
-      auto written = ::write(go_[1], "g", 1);
+    for (int i = 0; i < times; ++i) [[maybe_unused]] auto written = ::write(go_[1], "g", 1);
   }
 
  private:
@@ -70,7 +69,7 @@ class Site {
       : fork_server_({{"predict", [this](const std::string& body) { return gate.predict(body); }}}),
         executor_(fork_server_, workers),
         sigterm_before_(std::signal(SIGTERM, SIG_IGN)),  // for one who forgets it
-        listening_(listen()),  // after the fork server, or every worker would listen too
+        listening_(listen()),                            // after the fork server, or every worker would listen too
         address_(address_of(listening_)),
         url_(address_.sun_family == AF_INET ? "http://127.0.0.1:" + std::to_string(port_of(listening_)) : ""),
         server_(executor_, std::move(listening_), std::move(options)) {}
@@ -95,10 +94,13 @@ class Site {
 
   /// Returns when server and workers have done all that they will do by themselves.
   void settle() {
-    while (true) {
+    for (int busy = 0; true;) {
       auto before = switches_of_sleeping_workers();
       auto sight = onlooker_->wait_until_asleep();
       if (sight.what == interleave::Onlooker::over) return;
+      busy = sight.what == interleave::Onlooker::busy ? busy + 1 : 0;
+      if (busy == 10)
+        onlooker_->fail(interleave::FailureKind::wrong_answer, "the server does not sleep when it has nothing to do");
       if (sight.what == interleave::Onlooker::asleep && before && switches_of_sleeping_workers() == before) return;
     }
   }

@@ -67,7 +67,8 @@ class InferenceServer {
       } else {
         response = http_status(incoming.status);
       }
-      keep_alive = incoming.kind == HttpIncoming::request && incoming.value.keep_alive && !draining_ && response.status != 503;
+      keep_alive =
+          incoming.kind == HttpIncoming::request && incoming.value.keep_alive && !draining_ && response.status != 503;
       metrics_.count_response(response.status);
       try {
         co_await client->write(std::move(response), keep_alive, options_.limits);
@@ -121,9 +122,8 @@ class InferenceServer {
         [this](auto handler, std::string argument) {
           auto coroutine = std::make_shared<decltype(handler)>(std::move(handler));
           workers_.submit(options_.function, std::move(argument), [this, coroutine](Outcome outcome) {
-            asio::post(loop_, [coroutine, outcome = std::move(outcome)]() mutable {
-              (*coroutine)(std::move(outcome));
-            });
+            asio::post(loop_,
+                       [coroutine, outcome = std::move(outcome)]() mutable { (*coroutine)(std::move(outcome)); });
           });
         },
         asio::use_awaitable, std::move(body));

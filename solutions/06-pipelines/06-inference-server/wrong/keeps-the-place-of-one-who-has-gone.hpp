@@ -70,7 +70,8 @@ class InferenceServer {
       keep_alive = incoming.kind == HttpIncoming::request && incoming.value.keep_alive && !draining_;
       metrics_.count_response(response.status);
       try {
-        const bool was_prediction = incoming.value.path == "/predict" && response.status != 503 && response.status != 405;
+        const bool was_prediction =
+            incoming.value.path == "/predict" && response.status != 503 && response.status != 405;
         co_await client->write(std::move(response), keep_alive, options_.limits);
         if (was_prediction) --in_progress_;
       } catch (const std::system_error&) {
@@ -122,9 +123,8 @@ class InferenceServer {
         [this](auto handler, std::string argument) {
           auto coroutine = std::make_shared<decltype(handler)>(std::move(handler));
           workers_.submit(options_.function, std::move(argument), [this, coroutine](Outcome outcome) {
-            asio::post(loop_, [coroutine, outcome = std::move(outcome)]() mutable {
-              (*coroutine)(std::move(outcome));
-            });
+            asio::post(loop_,
+                       [coroutine, outcome = std::move(outcome)]() mutable { (*coroutine)(std::move(outcome)); });
           });
         },
         asio::use_awaitable, std::move(body));

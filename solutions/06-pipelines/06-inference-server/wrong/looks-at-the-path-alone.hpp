@@ -114,9 +114,8 @@ class InferenceServer {
         [this](auto handler, std::string argument) {
           auto coroutine = std::make_shared<decltype(handler)>(std::move(handler));
           workers_.submit(options_.function, std::move(argument), [this, coroutine](Outcome outcome) {
-            asio::post(loop_, [coroutine, outcome = std::move(outcome)]() mutable {
-              (*coroutine)(std::move(outcome));
-            });
+            asio::post(loop_,
+                       [coroutine, outcome = std::move(outcome)]() mutable { (*coroutine)(std::move(outcome)); });
           });
         },
         asio::use_awaitable, std::move(body));

@@ -119,7 +119,8 @@ class InferenceServer {
 
   asio::awaitable<Outcome> in_a_worker(std::string body) {
     std::promise<Outcome> promise;
-    workers_.submit(options_.function, std::move(body), [&](Outcome outcome) { promise.set_value(std::move(outcome)); });
+    workers_.submit(options_.function, std::move(body),
+                    [&](Outcome outcome) { promise.set_value(std::move(outcome)); });
     co_return promise.get_future().get();
   }
 
