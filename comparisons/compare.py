@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = Path(os.environ.get("INTERLEAVE_BUILD", ROOT / "build"))
 PROGRAMS = BUILD / "programs" / "comparisons"
+DRAWING = ROOT / "chapters" / "06-pipelines" / "06-inference-server" / "predict.lua"
 PHOTOGRAPHS = BUILD / "photographs"
 VENV = BUILD / "comparison-python"
 
@@ -166,8 +167,8 @@ def load(*command):
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         port = int(server.stdout.readline())
-        wrk = ["wrk", "-t1", f"-c{CLIENTS}", "--latency", "--timeout", "30s", "-s", HERE / "predict.lua",
-               f"http://127.0.0.1:{port}"]
+        wrk = ["wrk", "-t1", f"-c{CLIENTS}", "--latency", "--timeout", "30s", "-s", DRAWING,
+               f"http://127.0.0.1:{port}/predict"]
         subprocess.run([*wrk, "-d1"], check=True, stdout=subprocess.DEVNULL)
         over, times = threading.Event(), []
         watcher = threading.Thread(target=watch_health, args=(port, over, times))
