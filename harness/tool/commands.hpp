@@ -22,6 +22,9 @@ struct GradeOptions {
   std::vector<std::string> exercises;  // empty: all
   bool partial = false;                // each lens gives its share; otherwise an exercise counts as a whole
   std::vector<std::string> reports;    // "junit", "junit=grade.xml"
+  std::string submission;              // a checkout whose exercise files are graded in place of this one's
+  std::string trusted;                 // a checkout by which this one is graded
+  std::string base;                    // a commit of this one by which it is graded
 };
 int grade_exercises(Session& session, const GradeOptions& options);
 

@@ -13,7 +13,10 @@
 #include <filesystem>
 #include <set>
 
+#include "grader/confinement.hpp"
 #include "grader/grade.hpp"
+#include "grader/process.hpp"
+#include "grader/submission.hpp"
 #include "tool/commands.hpp"
 #include "tool/formats/formats.hpp"
 
@@ -148,10 +151,70 @@ std::string line_of(const GradedExercise& exercise, double seconds, const Style&
                      on_one_line(result), style.dim(fmt::format("{:.1f} s", seconds)));
 }
 
+// Where commit `ref` of this repository is checked out, in the build tree.
+fs::path checkout_of(const Workbook& workbook, const std::string& ref) {
+  auto git = [&](std::vector<std::string> arguments) {
+    Command command;
+    command.arguments = {"git", "-C", workbook.root.string()};
+    command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
+    return run_and_capture(command);
+  };
+  Captured commit = git({"rev-parse", "--verify", "--end-of-options", ref + "^{commit}"});
+  if (!commit.ending.succeeded())
+    throw UsageError("There is no commit '" + ref + "' in this repository. Name one that `git log` shows, or a branch.");
+  commit.text.resize(std::min(commit.text.find('\n'), commit.text.size()));
+  fs::path folder = workbook.build / "base" / commit.text;
+  if (fs::exists(folder / "learn")) return folder;
+  git({"worktree", "prune"});
+  Captured added = git({"worktree", "add", "--detach", folder.string(), commit.text});
+  if (!added.ending.succeeded()) throw std::runtime_error("git could not check out " + ref + ":\n" + added.text);
+  return folder;
+}
+
+// Has another checkout's tool grade this one: what grades must not come from what is graded.
+int grade_by(const fs::path& trusted, const Session& session, const GradeOptions& options) {
+  fs::path tool = trusted / "learn";
+  if (!fs::exists(tool)) {
+    throw UsageError(trusted.string() + " is no checkout of the workbook: it has no ./learn. Name one that you trust.");
+  }
+  Command command;
+  command.arguments = {"env", "-u", "INTERLEAVE_WORKBOOK", "-u", "INTERLEAVE_BUILD", fs::absolute(tool).string(), "grade"};
+  auto add = [&](const std::vector<std::string>& more) {
+    command.arguments.insert(command.arguments.end(), more.begin(), more.end());
+  };
+  add({"--submission", session.workbook.root.string()});
+  if (options.partial) add({"--partial"});
+  for (const std::string& report : options.reports) add({"--report", report});
+  add(options.exercises);
+  command.own_group = false;
+  Ending ending = Process(command).wait();
+  return ending.exited ? ending.status : 2;
+}
+
+// What is graded of an exercise that somebody else handed in.
+Verdict grade_submitted(const Workbook& workbook, const Exercise& exercise, const fs::path& submission) {
+  Solution solution{Solution::Role::submission, workbook.submission_file(exercise), ""};
+  std::string trouble = take_submission(workbook, exercise, submission);
+  if (trouble.empty())
+    return as_submitted(grade(workbook, exercise, solution, exercise.lenses), workbook, exercise);
+  Verdict verdict{exercise.id, exercise.slug, exercise.learner_file().string(), {}};
+  for (const std::string& lens : exercise.lenses) {
+    verdict.lenses.emplace_back().lens = lens;
+    verdict.lenses.back().failures.push_back(
+        {FailureKind::does_not_compile, "", trouble, {exercise.learner_file().string(), 0}, {}, {}, ""});
+  }
+  return verdict;
+}
+
 }  // namespace
 
 int grade_exercises(Session& session, const GradeOptions& options) {
   const Workbook& workbook = session.workbook;
+  if (!options.base.empty()) return grade_by(checkout_of(workbook, options.base), session, options);
+  if (!options.trusted.empty()) return grade_by(options.trusted, session, options);
+  if (!options.submission.empty() && !fs::is_directory(fs::path(options.submission) / "chapters")) {
+    throw UsageError(options.submission + " is no checkout of the workbook: it has no folder chapters/. Name its root.");
+  }
   std::set<const Exercise*> wanted;
   for (const std::string& name : options.exercises) {
     if (name.empty())
@@ -160,6 +223,8 @@ int grade_exercises(Session& session, const GradeOptions& options) {
   }
 
   GradeReport report(workbook, options.partial);
+  if (!options.submission.empty())
+    report.submission = {Confinement::is_possible(), changed_elsewhere(workbook, options.submission)};
   std::vector<Destination> destinations = destinations_of(workbook, options.reports);
   for (Destination& destination : destinations) read_service(report, destination.format());
   for (Destination& destination : destinations) destination.open();
@@ -171,7 +236,9 @@ int grade_exercises(Session& session, const GradeOptions& options) {
   for (const Exercise& exercise : workbook.exercises) {
     if (!wanted.empty() && !wanted.contains(&exercise)) continue;
     auto start = std::chrono::steady_clock::now();
-    Verdict verdict = grade(workbook, exercise, session.learner_solution(exercise), exercise.lenses);
+    Verdict verdict = options.submission.empty()
+                          ? grade(workbook, exercise, session.learner_solution(exercise), exercise.lenses)
+                          : grade_submitted(workbook, exercise, options.submission);
     double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::fputs(line_of(report.add(exercise, verdict), seconds, style).c_str(), out);
     std::fflush(out);

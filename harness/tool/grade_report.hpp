@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,12 @@ class GradeReport {
   /// The same in weights: what a person reads.
   double in_weights(int points) const { return static_cast<double>(points) / points_of_weight_; }
 
+  /// Of a submission: whether it was confined, and what was changed in it and not used.
+  struct Submission {
+    bool confined = false;
+    std::vector<std::string> not_used;
+  };
+  std::optional<Submission> submission;
   std::map<std::string, std::string> service;  // the variables by which a service says whose submission this is
   std::string graded_at;                       // "2026-06-01T14:33:11Z", for a format that cannot do without
 

@@ -40,6 +40,17 @@ int main(int argc, char** argv) {
   CLI::App* grade_command = app.add_subcommand("grade", "Grade all exercises, and write the result down");
   grade_command->add_option("ID", grade_options.exercises, "These exercises alone");
   grade_command->add_flag("--partial", grade_options.partial, "Each lens gives its share of an exercise's score");
+  auto* submission = grade_command->add_option("--submission", grade_options.submission,
+                                               "Grade the exercise files of this checkout, which nobody trusts")
+                         ->option_text("DIR");
+  auto* trusted = grade_command->add_option("--trusted", grade_options.trusted,
+                                            "Have this checkout grade: it uses the exercise files from here alone")
+                      ->option_text("DIR")
+                      ->excludes(submission);
+  grade_command->add_option("--base", grade_options.base, "The same, with a commit of this repository")
+      ->option_text("REF")
+      ->excludes(submission)
+      ->excludes(trusted);
   std::string format_names;
   for (const Format& format : formats()) format_names += fmt::format("\n{}: {}", format.name, format.what);
   grade_command

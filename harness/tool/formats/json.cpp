@@ -25,6 +25,8 @@ std::string as_json(const GradeReport& report) {
                          {"score", report.in_weights(report.points())},
                          {"max_score", report.in_weights(report.most_points())},
                          {"exercises", std::move(exercises)}};
+  if (report.submission)
+    json["submission"] = {{"confined", report.submission->confined}, {"not_used", report.submission->not_used}};
   return json.dump(2) + "\n";
 }
 

@@ -47,6 +47,15 @@ std::string grade_table(const GradeReport& report, const Style& style) {
   text += style.bold(fmt::format("  Score {} of {}", short_number(report.in_weights(report.points())),
                                  short_number(report.in_weights(report.most_points())))) +
           "\n";
+  if (!report.submission) return text;
+  if (!report.submission->confined) {
+    text += "  Not confined: this machine has no bubblewrap, or allows no user namespaces. Limits alone held.\n";
+  }
+  if (!report.submission->not_used.empty()) {
+    std::string list;
+    for (const std::string& name : report.submission->not_used) list += " " + on_one_line(name);
+    text += fold("Changed outside of the exercises, and not used:" + list, style.width, "  ");
+  }
   return text;
 }
 
