@@ -135,8 +135,9 @@ TEST_F(Grade, ChangesNoProgress) {
 
 TEST_F(Grade, GivesAReportOnStandardOutputTheOutputToItself) {
   save(right_answer);
-  Captured captured = run(
-      {"sh", "-c", "INTERLEAVE_WORKBOOK=" + root.string() + " " + program + " grade 1.1 --report json 2>/dev/null"});
+  Captured captured =
+      run({"sh", "-c", "INTERLEAVE_WORKBOOK=" + root.string() + " " + program + " grade 1.1 --report json 2>/dev/null"},
+          root);
   EXPECT_TRUE(nlohmann::json::parse(captured.text).at("passed").get<bool>());
 }
 
@@ -302,6 +303,30 @@ TEST_F(Grade, AMissingFileAndADirectoryCountNothing) {
   fs::create_directory(file);
   std::string text = text_of(graded_as_json({"1.1"}).is_null() ? "" : file_of("json"));
   EXPECT_THAT(text, HasSubstr("is a directory. Move it away"));
+}
+
+TEST_F(Grade, OfASubmissionItUsesTheExerciseFilesAlone) {
+  fs::path submission = reports / "submission";
+  fs::create_directories(submission / "chapters/01-fixture/01-answer");
+  std::ofstream(submission / "chapters/01-fixture/01-answer/answer.hpp") << right_answer;
+  std::ofstream(submission / "chapters/01-fixture/01-answer/answer_test.cpp") << "// no test, no failure\n";
+  fs::create_symlink("/etc/passwd", submission / "notes");
+  nlohmann::json grade = graded_as_json({"1.1", "1.3", "--submission", submission.string()});
+  EXPECT_EQ(grade["exercises"][0]["passed"], true) << "the stub is in this checkout, the answer in the submission";
+  EXPECT_EQ(grade["exercises"][1]["passed"], false) << "it has no file for this one";
+  EXPECT_THAT(grade["exercises"][1].dump(), HasSubstr("is not in the submission"));
+  EXPECT_EQ(grade["submission"]["not_used"],
+            nlohmann::json({"chapters/01-fixture/01-answer/answer_test.cpp", "notes"}));
+  EXPECT_THAT(
+      said({"grade", "1.1", "--submission", submission.string()}),
+      HasSubstr("Changed outside of the exercises, and not used: chapters/01-fixture/01-answer/answer_test.cpp"));
+}
+
+TEST_F(Grade, ByWhatIsNoCheckoutIsRefused) {
+  EXPECT_THAT(said({"grade", "--submission", reports.string()}), HasSubstr("is no checkout of the workbook"));
+  EXPECT_THAT(said({"grade", "--trusted", reports.string()}), HasSubstr("has no ./learn"));
+  EXPECT_THAT(said({"grade", "--base", "no-such-branch"}), HasSubstr("There is no commit 'no-such-branch'"));
+  EXPECT_THAT(said({"grade", "--trusted", ".", "--submission", "."}), HasSubstr("--submission"));
 }
 
 const fs::path source = INTERLEAVE_SOURCE;

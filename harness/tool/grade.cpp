@@ -161,7 +161,8 @@ fs::path checkout_of(const Workbook& workbook, const std::string& ref) {
   };
   Captured commit = git({"rev-parse", "--verify", "--end-of-options", ref + "^{commit}"});
   if (!commit.ending.succeeded())
-    throw UsageError("There is no commit '" + ref + "' in this repository. Name one that `git log` shows, or a branch.");
+    throw UsageError("There is no commit '" + ref +
+                     "' in this repository. Name one that `git log` shows, or a branch.");
   commit.text.resize(std::min(commit.text.find('\n'), commit.text.size()));
   fs::path folder = workbook.build / "base" / commit.text;
   if (fs::exists(folder / "learn")) return folder;
@@ -178,7 +179,8 @@ int grade_by(const fs::path& trusted, const Session& session, const GradeOptions
     throw UsageError(trusted.string() + " is no checkout of the workbook: it has no ./learn. Name one that you trust.");
   }
   Command command;
-  command.arguments = {"env", "-u", "INTERLEAVE_WORKBOOK", "-u", "INTERLEAVE_BUILD", fs::absolute(tool).string(), "grade"};
+  command.arguments = {"env",  "-u", "INTERLEAVE_WORKBOOK", "-u", "INTERLEAVE_BUILD", fs::absolute(tool).string(),
+                       "grade"};
   auto add = [&](const std::vector<std::string>& more) {
     command.arguments.insert(command.arguments.end(), more.begin(), more.end());
   };
@@ -195,8 +197,7 @@ int grade_by(const fs::path& trusted, const Session& session, const GradeOptions
 Verdict grade_submitted(const Workbook& workbook, const Exercise& exercise, const fs::path& submission) {
   Solution solution{Solution::Role::submission, workbook.submission_file(exercise), ""};
   std::string trouble = take_submission(workbook, exercise, submission);
-  if (trouble.empty())
-    return as_submitted(grade(workbook, exercise, solution, exercise.lenses), workbook, exercise);
+  if (trouble.empty()) return as_submitted(grade(workbook, exercise, solution, exercise.lenses), workbook, exercise);
   Verdict verdict{exercise.id, exercise.slug, exercise.learner_file().string(), {}};
   for (const std::string& lens : exercise.lenses) {
     verdict.lenses.emplace_back().lens = lens;
@@ -213,7 +214,8 @@ int grade_exercises(Session& session, const GradeOptions& options) {
   if (!options.base.empty()) return grade_by(checkout_of(workbook, options.base), session, options);
   if (!options.trusted.empty()) return grade_by(options.trusted, session, options);
   if (!options.submission.empty() && !fs::is_directory(fs::path(options.submission) / "chapters")) {
-    throw UsageError(options.submission + " is no checkout of the workbook: it has no folder chapters/. Name its root.");
+    throw UsageError(options.submission +
+                     " is no checkout of the workbook: it has no folder chapters/. Name its root.");
   }
   std::set<const Exercise*> wanted;
   for (const std::string& name : options.exercises) {
