@@ -114,9 +114,10 @@ void ResultsChannel::append(std::string_view record) {
     std::uint64_t behind = at + room_for(claimed);
     if (memory_->end.compare_exchange_strong(at, behind)) at = behind;
   }
-  memory_->end.compare_exchange_strong(at, at + room_for(size));
+  const std::uint64_t place = at;  // whoever moved the end first leaves another value in `at`
+  memory_->end.compare_exchange_strong(at, place + room_for(size));
   std::memcpy(header + 1, record.data(), size);
-  header->seal = seal_of(key_, at, record.data(), size);
+  header->seal = seal_of(key_, place, record.data(), size);
   header->complete.store(1, std::memory_order_release);
 }
 

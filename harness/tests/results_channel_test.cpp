@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <set>
 #include <string>
@@ -33,6 +34,25 @@ TEST(ResultsChannel, CarriesRecordsFromThreadsAndFromChildProcesses) {
   std::set<std::string> seen;
   EXPECT_TRUE(channel.read([&](std::string_view record) { seen.emplace(record); }));
   EXPECT_EQ(seen.size(), 500u);
+}
+
+TEST(ResultsChannel, KnowsWhatManyWriteAtOnceForGenuine) {
+  for (int round = 0; round < 200; ++round) {
+    ResultsChannel channel = ResultsChannel::create();
+    std::atomic<bool> go = false;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        while (!go) continue;
+        for (int i = 0; i < 100; ++i) channel.append("one of many");
+      });
+    }
+    go = true;
+    for (std::thread& thread : threads) thread.join();
+    int records = 0;
+    ASSERT_TRUE(channel.read([&](std::string_view) { ++records; })) << "in round " << round;
+    EXPECT_EQ(records, 400);
+  }
 }
 
 TEST(ResultsChannel, GoesOnFromWhereItStopped) {
