@@ -197,6 +197,11 @@ class Judge {
 
   void judge_deadlock() {
     Failure failure = stood_still(FailureKind::deadlock, "nothing can run any more: every thread waits for another");
+    // Who was killed before he could say that he had been met waits for nobody.
+    std::erase_if(awaiting_, [&](const nlohmann::json& each) {
+      return std::none_of(outcome_.threads.begin(), outcome_.threads.end(),
+                          [&](const StoppedThread& thread) { return thread.process == each.value("pid", 0); });
+    });
     if (!awaiting_.empty()) {
       const nlohmann::json& promise = awaiting_.back();
       failure.kind = failure_kind_from(promise.value("kind", "")).value_or(FailureKind::deadlock);

@@ -75,8 +75,16 @@ TEST_F(JudgeTest, NamesTheSignalOfACrash) {
 TEST_F(JudgeTest, GivesADeadlockTheKindOfThePromiseThatItBroke) {
   outcome.end = RunOutcome::End::deadlock;
   add({{"event", "awaiting"}, {"kind", "over-synchronised"}, {"message", "4 at once"}, {"pid", 7}});
+  outcome.threads.emplace_back().process = 7;
   EXPECT_EQ(verdict().failures.at(0).kind, FailureKind::over_synchronised);
   EXPECT_EQ(verdict().failures.at(0).message, "4 at once");
+}
+
+TEST_F(JudgeTest, KeepsNobodyToAPromiseWhoIsDead) {
+  outcome.end = RunOutcome::End::deadlock;
+  add({{"event", "awaiting"}, {"kind", "over-synchronised"}, {"message", "4 at once"}, {"pid", 7}});
+  outcome.threads.emplace_back().process = 8;
+  EXPECT_EQ(verdict().failures.at(0).kind, FailureKind::deadlock);
 }
 
 TEST_F(JudgeTest, TakesAPromiseThatWasKeptForNoReason) {
