@@ -1,5 +1,8 @@
 #include "grader/screening.hpp"
 
+#include <dlfcn.h>
+
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <regex>
@@ -31,9 +34,10 @@ const std::vector<Rule>& rules_for_code() {
     add(R"(\bno_sanitize\w*|\bdisable_sanitizer_instrumentation\b|\b__(tsan|asan|ubsan|lsan|sanitizer)_\w+|\bAnnotate\w+\()",
         "speaks to the sanitizer, which judges it");
     add(R"(\bexplorer_\w+|\bexplorer\s*::)", "speaks to the schedule explorer, which judges it");
-    add(R"(\bdlsym\b|\bRTLD_NEXT\b|\b__(wrap|real)_\w+|\bextern\s*"\s*"|\basm\s*\(\s*"\s*"\s*\)\s*;)",
+    add(R"(\bdlsym\b|\bRTLD_NEXT\b|\b__(wrap|real)_\w+|\basm\s*\(\s*"\s*"\s*\)\s*;)",
         "gives functions the names that the linker knows, which may stand in for those of the system");
-    add(R"(\b(gnu\s*::\s*|__attribute__\s*\(\(\s*)(constructor|init_priority|section)\b)", "runs before everything else");
+    add(R"(\b(gnu\s*::\s*|__attribute__\s*\(\(\s*)(constructor|init_priority|section)\b)",
+        "runs before everything else");
     add(R"(\b(SYS_|__NR_)?(ptrace|process_vm_(readv|writev))\b)", "reaches into another process");
     add(R"(^\s*#\s*(embed|line)\b|^\s*#\s*pragma\s+(clang\s+attribute|redefine_extname|weak)\b)",
         "has a directive that no answer needs");
@@ -116,13 +120,36 @@ void look(const std::string& text, const std::vector<Rule>& rules, const std::fi
   }
 }
 
+// Functions that are defined for C by the name of one that this system has. A function for C with a name of its own, as
+// a context switch needs one, is nobody's but the learner's.
+void look_for_stand_ins(const std::string& code, const std::filesystem::path& file, std::vector<Failure>& found) {
+  static const std::regex definition(R"rule(\bextern\s*"\s*"[^;{}]*?\b(\w+)\s*\([^;{}]*\{|\bextern\s*"\s*"\s*\{)rule");
+  static const std::regex in_a_block(R"((\w+)\s*\([^;{}()]*\)[^;{}()]*\{)");
+  auto look_at = [&](const std::string& name, std::ptrdiff_t at) {
+    if (name.empty() || ::dlsym(RTLD_DEFAULT, name.c_str()) == nullptr) return;
+    Place place{file.string(), static_cast<int>(1 + std::count(code.begin(), code.begin() + at, '\n'))};
+    std::string message = "the graded file defines " + name + "() for C, which would stand in for the system's";
+    found.push_back({FailureKind::forbidden_shortcut, "", std::move(message), place, {}, {}, ""});
+  };
+  for (std::sregex_iterator it(code.begin(), code.end(), definition), end; it != end; ++it) {
+    look_at((*it)[1], it->position());
+    if ((*it)[1].matched) continue;
+    auto begin = code.begin() + it->position() + it->length(), close = begin;
+    for (int depth = 1; close != code.end() && depth > 0; ++close) depth += (*close == '{') - (*close == '}');
+    for (std::sregex_iterator each(begin, close, in_a_block); each != end; ++each)
+      look_at((*each)[1], begin - code.begin() + each->position());
+  }
+}
+
 }  // namespace
 
 std::vector<Failure> screen(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(stream), {}};
   std::vector<Failure> found;
-  look(stripped(text, false), rules_for_code(), file, found);
+  std::string code = stripped(text, false);
+  look(code, rules_for_code(), file, found);
+  look_for_stand_ins(code, file, found);
   look(stripped(text, true), rules_for_text(), file, found);
   return found;
 }

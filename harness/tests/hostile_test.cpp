@@ -129,6 +129,19 @@ TEST(Submissions, PassWhenTheyAreRight) {
   }
 }
 
+TEST(Submissions, MayHaveFunctionsForCWithNamesOfTheirOwn) {
+  Submission submission;
+  std::ofstream(submission.file()) << "#pragma once\nextern \"C\" int gettid() noexcept;\n"
+                                      "extern \"C\" inline int my_entry(int value) { return value; }\n"
+                                      "extern \"C\" {\ninline int my_other_entry() { return my_entry(42); }\n}\n"
+                                      "struct Event {\n  void wait() {}\n};\n"
+                                      "inline int answer() { return my_other_entry(); }\n"
+                                      "inline bool is_answer(int value) { return value == 42; }\n";
+  ASSERT_EQ(submission.take(), "");
+  LensVerdict verdict = submission.graded("plain");
+  EXPECT_TRUE(verdict.passed) << (verdict.failures.empty() ? "" : verdict.failures.front().message);
+}
+
 TEST(Submissions, AreOneRegularFileForEachExercise) {
   Submission submission;
   EXPECT_NE(submission.take().find("is not in the submission"), std::string::npos) << submission.take();
